@@ -1,0 +1,36 @@
+import { z } from "zod";
+import {
+  adminSchema,
+  downstreamSchema,
+  listenSchema,
+  logSchema,
+  metricsSchema,
+  runtimeSchema,
+} from "./process-schema.ts";
+import { routesSchema, segmentsSchema } from "./route-schema.ts";
+import { upstreamsSchema } from "./upstream-schema.ts";
+
+/**
+ * The config file. Each leaf reads what is written and gives a checked value in ms, bytes or ppm; what ties two
+ * places together (names, one-of rules) is checked in cross-checks.ts, so that it is reported together with these.
+ */
+export const configSchema = z.strictObject({
+  listen: listenSchema,
+  admin: adminSchema.optional(),
+  metrics: metricsSchema.optional(),
+  runtime: runtimeSchema,
+  log: logSchema,
+  downstream: downstreamSchema,
+  upstreams: upstreamsSchema,
+  segments: segmentsSchema,
+  routes: routesSchema,
+});
+
+/** What the schema gives back: every default filled in, names not yet resolved. */
+export type CheckedFile = z.output<typeof configSchema>;
+
+/** The JSON Schema of the written form, for editors. */
+export function configJsonSchema(): Record<string, unknown> {
+  const schema = z.toJSONSchema(configSchema, { io: "input", target: "draft-7" });
+  return { ...schema, title: "Crossfade config" };
+}

@@ -1,0 +1,19 @@
+/** Entry of the lab thread: work that no caller may wait for. Today it writes the access log. */
+import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import type { ToLabThread } from "./model/thread-messages.ts";
+import type { AccessRecord } from "./telemetry/access-log.ts";
+import { createAccessWriter } from "./telemetry/access-writer.ts";
+import { createLogger } from "./telemetry/log.ts";
+
+if (parentPort === null) throw new Error("lab-thread.ts runs as a worker thread only");
+const { level } = workerData as { readonly level: string };
+const writer = createAccessWriter(createLogger({ level }));
+
+parentPort.on("message", (message: ToLabThread) => {
+  if (message.type === "stop") {
+    setImmediate(() => process.exit(0));
+    return;
+  }
+  const port = message.port as MessagePort;
+  port.on("message", (batch: AccessRecord[]) => port.postMessage(writer.write(batch)));
+});

@@ -1,0 +1,137 @@
+import type { Duplex } from "node:stream";
+import type { Failure, FailureKind } from "../base/failure.ts";
+
+/** Header fields as on the wire: name, value, name, value …; order, case and repeats kept; latin1 strings. */
+export type RawHeaders = readonly string[];
+
+/** A request as a downstream engine hands it to the road, before any rule was applied. */
+export interface RequestHead {
+  readonly method: string;
+  /** Request target, byte-exact. */
+  readonly target: string;
+  /** 0 or 1: HTTP/1.0 or HTTP/1.1. */
+  readonly minorVersion: number;
+  readonly headers: RawHeaders;
+  readonly peerAddress: string;
+  readonly localPort: number;
+  readonly encrypted: boolean;
+}
+
+/** A request as it goes to an upstream: rules applied, framing decided. */
+export interface OutgoingHead {
+  readonly method: string;
+  /** Origin form or `*`. */
+  readonly target: string;
+  readonly headers: RawHeaders;
+  readonly body: BodyFraming;
+  /** The client waits for a 100 before it sends the body. */
+  readonly expectsContinue: boolean;
+  /** The client announced trailer fields. */
+  readonly hasTrailers: boolean;
+}
+
+/** How a body is delimited: not at all, by a length in bytes, or by chunks. */
+export type BodyFraming =
+  | { readonly kind: "none" }
+  | { readonly kind: "length"; readonly length: number }
+  | { readonly kind: "chunked" };
+
+/** An answer's head as received, hop-by-hop fields included. Interim answers (1xx) come as their own heads. */
+export interface ResponseHead {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: RawHeaders;
+}
+
+/** One named service; opens attempts against it. */
+export interface Upstream {
+  readonly name: string;
+  /**
+   * Starts one try. The sink hears: head (1xx, then one final), data*, then exactly one of end | failure; never
+   * before `open` has returned, and nothing after `abort`.
+   */
+  open(head: OutgoingHead, sink: ResponseSink, options: AttemptOptions): Attempt;
+  /** Lets running attempts finish for `graceMs`, then ends them; resolves when all connections are closed. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Choices for one try. */
+export interface AttemptOptions {
+  /** Do not use a pooled connection: the try repeats one that failed on a stale connection. */
+  readonly freshConnection: boolean;
+}
+
+/** One try against one upstream. */
+export interface Attempt {
+  /** Whole body bytes of the request; false = hold back until `onDrain`. */
+  write(chunk: Buffer): boolean;
+  /** The request is complete. */
+  end(trailers: RawHeaders | null): void;
+  /** The sink takes data again after `onData` returned false. */
+  resume(): void;
+  /** Gives up: the connection is closed or discarded, the sink hears nothing more. */
+  abort(why: Failure): void;
+}
+
+/** Where an answer goes. */
+export interface ResponseSink {
+  onHead(head: ResponseHead): void;
+  /** false = paused until `attempt.resume()`. */
+  onData(chunk: Buffer): boolean;
+  onEnd(trailers: RawHeaders | null): void;
+  onFailure(failure: Failure, info: AttemptInfo): void;
+  /** The attempt takes request body again. */
+  onDrain(): void;
+}
+
+/** What is known about a failed try, for the retry rules. */
+export interface AttemptInfo {
+  /** Any byte of the request may have reached the upstream. */
+  readonly sent: boolean;
+}
+
+/** The downstream engine's side of one exchange: the road answers through it. */
+export interface Downstream {
+  /** An interim answer; engines drop it for HTTP/1.0 clients. */
+  sendInformation(status: number, headers: RawHeaders): void;
+  /** The final head. Framing is the engine's: `length` when known, else chunked or close-delimited. */
+  sendHead(head: ResponseHead, options: SendHeadOptions): void;
+  /** false = hold back until `onDrain`. */
+  sendData(chunk: Buffer): boolean;
+  sendEnd(trailers: RawHeaders | null): void;
+  /** Cuts the connection, so that a truncated answer cannot look complete. */
+  abort(): void;
+  pauseBody(): void;
+  resumeBody(): void;
+}
+
+/** What a downstream engine calls. */
+export interface DownstreamHandler {
+  onRequest(head: RequestHead, downstream: Downstream): DownstreamEvents;
+  /** True when this head asks for a tunnel that we open; false serves it as a plain request. */
+  wantsTunnel(head: RequestHead): boolean;
+  /** The connection is ours from here on; `early` holds what the client sent behind its head. */
+  onTunnel(head: RequestHead, socket: Duplex, early: Buffer): void;
+  /** The bytes of an answer to something that is no request. */
+  refusal(kind: FailureKind, cause: unknown): Buffer;
+}
+
+/** How to send a final head. */
+export interface SendHeadOptions {
+  /** Close the client connection after this answer. */
+  readonly close: boolean;
+  /** The answer has no body whatever its headers say (HEAD, 204, 304). */
+  readonly bodyless: boolean;
+}
+
+/** The road's side of one exchange: the downstream engine tells it what the client does. */
+export interface DownstreamEvents {
+  onBody(chunk: Buffer): void;
+  onBodyEnd(trailers: RawHeaders | null): void;
+  /** The client takes answer bytes again. */
+  onDrain(): void;
+  /** The client went away, or stalled past its limit, before the exchange was complete. */
+  onGone(why: "client-gone" | "request-timeout"): void;
+  /** The answer has left to its last byte. */
+  onSent(): void;
+}

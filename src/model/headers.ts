@@ -1,0 +1,35 @@
+import type { RawHeaders } from "./exchange-types.ts";
+
+/** First value of a field, by lower-case name; null when absent. */
+export function headerValue(headers: RawHeaders, lowerName: string): string | null {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (isNamed(headers[i] as string, lowerName)) return headers[i + 1] as string;
+  }
+  return null;
+}
+
+/** All values of a field joined as a list (RFC 9110 §5.3); null when absent. */
+export function joinedHeader(headers: RawHeaders, lowerName: string): string | null {
+  let joined: string | null = null;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (!isNamed(headers[i] as string, lowerName)) continue;
+    joined = joined === null ? (headers[i + 1] as string) : `${joined}, ${headers[i + 1] as string}`;
+  }
+  return joined;
+}
+
+/** True when a comma-separated list holds `lowerToken`, ignoring case and parameters. */
+export function listHasToken(list: string | null, lowerToken: string): boolean {
+  if (list === null) return false;
+  for (const element of list.split(",")) {
+    const semicolon = element.indexOf(";");
+    const token = semicolon === -1 ? element : element.slice(0, semicolon);
+    if (token.trim().toLowerCase() === lowerToken) return true;
+  }
+  return false;
+}
+
+/** Field names compare without case; most arrive in the case we ask for, so the cheap test comes first. */
+export function isNamed(name: string, lowerName: string): boolean {
+  return name === lowerName || (name.length === lowerName.length && name.toLowerCase() === lowerName);
+}

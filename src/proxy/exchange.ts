@@ -1,0 +1,266 @@
+import { RETRY_REASONS, ROUTE_WORDS } from "../base/cells.ts";
+import { FAILURES, failure, type Failure, type FailureKind } from "../base/failure.ts";
+import { answerHeaders, answerProblem, interimHeaders, isBodyless, safeReason, safeTrailers } from "../model/answer.ts";
+import type { Decision } from "../model/decide.ts";
+import type {
+  Attempt,
+  AttemptInfo,
+  Downstream,
+  DownstreamEvents,
+  OutgoingHead,
+  RawHeaders,
+  RequestHead,
+  ResponseHead,
+  ResponseSink,
+} from "../model/exchange-types.ts";
+import { headerValue, listHasToken } from "../model/headers.ts";
+import type { RequestFacts } from "../model/request-facts.ts";
+import type { Deadline } from "../transport/deadlines.ts";
+import type { Identity } from "./identify.ts";
+import { randomHex } from "./ids.ts";
+import { localReply } from "./local-reply.ts";
+import { mintedCookie } from "./minted-cookie.ts";
+import { release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
+import { recordDecision, recordExchange, recordFirstByte, recordStart } from "./record.ts";
+import { mayRetry } from "./recover.ts";
+import type { Road } from "./road.ts";
+
+/** How the client's side of an exchange stands. */
+type Answered = "nothing" | "head" | "end" | "over";
+
+/**
+ * One downstream request with all its attempts. It is the sink of its attempt and hears the client; nothing else
+ * changes it. It lives until the answer is sent or the client is gone, and holds its snapshot for that long.
+ */
+export class Exchange implements ResponseSink, DownstreamEvents {
+  readonly road: Road;
+  readonly bound: BoundSnapshot;
+  readonly head: RequestHead;
+  readonly startedMs: number;
+  readonly startedWallMs: number;
+  readonly lane = "library";
+  who: Identity | null = null;
+  plan: Plan | null = null;
+  decision: Decision | null = null;
+  arm: BoundArm | null = null;
+  /** 0 until the client has seen a status line. */
+  status = 0;
+  failure: Failure | null = null;
+  attempts = 0;
+  upstreamMs: number | null = null;
+  bytesIn = 0;
+  bytesOut = 0;
+  readonly #downstream: Downstream;
+  #outgoing: OutgoingHead | null = null;
+  #attempt: Attempt | null = null;
+  #attemptStartedMs = 0;
+  #deadline: Deadline | null = null;
+  #answered: Answered = "nothing";
+  #bodyEnded = false;
+  #bodyless = false;
+  #passTrailers = false;
+
+  constructor(road: Road, bound: BoundSnapshot, head: RequestHead, downstream: Downstream) {
+    this.road = road;
+    this.bound = bound;
+    this.head = head;
+    this.#downstream = downstream;
+    this.startedMs = road.clock.nowMs();
+    this.startedWallMs = road.clock.wallMs();
+  }
+
+  identified(who: Identity): void {
+    this.who = who;
+  }
+
+  picked(plan: Plan, decision: Decision): void {
+    this.plan = plan;
+    this.decision = decision;
+    this.arm = decision.arm === "candidate" && plan.candidate !== null ? plan.candidate : plan.baseline;
+    recordStart(plan);
+    recordDecision(plan, decision);
+  }
+
+  /** Opens the first attempt. */
+  open(outgoing: OutgoingHead, facts: RequestFacts): void {
+    this.#outgoing = outgoing;
+    this.#passTrailers = listHasToken(facts.te, "trailers");
+    this.#try(false);
+  }
+
+  /** Answers with a failure of ours, before any attempt. */
+  refuse(kind: FailureKind): this {
+    this.#fail(failure(kind));
+    return this;
+  }
+
+  // ---- what the client does
+
+  onBody(chunk: Buffer): void {
+    this.bytesIn += chunk.length;
+    if (this.#attempt === null) return;
+    if (!this.#attempt.write(chunk)) this.#downstream.pauseBody();
+  }
+
+  onBodyEnd(trailers: RawHeaders | null): void {
+    this.#bodyEnded = true;
+    this.#startDeadline();
+    this.#attempt?.end(safeTrailers(trailers));
+  }
+
+  onGone(why: "client-gone" | "request-timeout"): void {
+    if (this.#answered === "over") return;
+    const reason = failure(why);
+    this.#attempt?.abort(reason);
+    this.#attempt = null;
+    if (why === "request-timeout" && this.#answered === "nothing") {
+      this.#fail(reason);
+      return;
+    }
+    this.failure ??= reason;
+    if (this.status === 0) this.status = FAILURES["client-gone"].status;
+    if (why === "request-timeout") this.#downstream.abort();
+    this.#over();
+  }
+
+  onSent(): void {
+    this.#over();
+  }
+
+  // ---- what the upstream answers; onDrain is shared: both sides only let the other flow again
+
+  onHead(head: ResponseHead): void {
+    if (head.status < 200) {
+      if (head.status !== 101) this.#downstream.sendInformation(head.status, interimHeaders(head));
+      return;
+    }
+    const problem = answerProblem(head);
+    if (problem !== null) {
+      this.#attempt?.abort(failure("bad-answer", problem));
+      this.#fail(failure("bad-answer", problem));
+      return;
+    }
+    this.#commit(head);
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.#bodyless) return true;
+    this.bytesOut += chunk.length;
+    return this.#downstream.sendData(chunk);
+  }
+
+  onEnd(trailers: RawHeaders | null): void {
+    this.#attemptOver();
+    this.#answered = "end";
+    this.#downstream.sendEnd(this.#passTrailers ? safeTrailers(trailers) : null);
+  }
+
+  onFailure(why: Failure, info: AttemptInfo): void {
+    this.#attemptOver();
+    if (this.#mayRetry(why, info)) {
+      this.#countRetry();
+      this.#try(true);
+      return;
+    }
+    this.#fail(why);
+  }
+
+  onDrain(): void {
+    this.#downstream.resumeBody();
+    this.#attempt?.resume();
+  }
+
+  /** The whole exchange, tries included, took too long to begin its answer. */
+  onExpired(): void {
+    if (this.#answered !== "nothing") return;
+    const why = failure("total-timeout");
+    this.#attempt?.abort(why);
+    this.#attemptOver();
+    this.#fail(why);
+  }
+
+  #try(freshConnection: boolean): void {
+    const arm = this.arm as BoundArm;
+    this.attempts++;
+    this.#attemptStartedMs = this.road.clock.nowMs();
+    this.#attempt = arm.upstream.open(this.#outgoing as OutgoingHead, this, { freshConnection });
+    if (this.#bodyEnded) this.#attempt.end(null);
+  }
+
+  #mayRetry(why: Failure, info: AttemptInfo): boolean {
+    const committed = this.#answered !== "nothing";
+    const { method } = this.head;
+    return mayRetry(why, info, { method, committed, attempts: this.attempts, bodyBytesUsed: this.bytesIn });
+  }
+
+  #countRetry(): void {
+    const word = ROUTE_WORDS.retries + RETRY_REASONS.indexOf("stale-connection");
+    const { cells } = this.plan as Plan;
+    cells[word] = (cells[word] as number) + 1;
+  }
+
+  #commit(head: ResponseHead): void {
+    const { plan, arm, who } = this as { plan: Plan; arm: BoundArm; who: Identity };
+    recordFirstByte(arm, this.road.clock.nowMs() - this.#attemptStartedMs);
+    this.#deadline?.stop();
+    this.status = head.status;
+    this.#answered = "head";
+    this.#bodyless = isBodyless(this.head.method, head.status);
+    this.#passTrailers ||= headerValue(head.headers, "trailer") !== null;
+    const headers = answerHeaders(head, {
+      versionHeader: plan.route.versionHeader,
+      servedBy: arm.upstream.name,
+      requestId: who.requestId,
+      mintedCookie: mintedCookie(plan.route.split, this.decision, this.head.encrypted),
+    });
+    const answer = { status: head.status, reason: safeReason(head.reason), headers };
+    this.#downstream.sendHead(answer, { close: this.road.draining, bodyless: this.#bodyless });
+  }
+
+  /** The end of the road: a local reply if nothing was sent yet, else the connection is cut. */
+  #fail(why: Failure): void {
+    this.#attempt = null;
+    this.failure = why;
+    this.#deadline?.stop();
+    if (this.#answered === "nothing") {
+      this.#answerLocally(why);
+      return;
+    }
+    this.#downstream.abort();
+    this.#over();
+  }
+
+  #answerLocally(why: Failure): void {
+    this.status = FAILURES[why.kind].status;
+    this.#answered = "end";
+    const reply = localReply(why.kind, this.who?.requestId ?? randomHex(16), this.who?.traceId ?? null);
+    const bodyless = this.head.method === "HEAD";
+    // A request that was refused for its form may be followed by bytes that nobody should read as another request.
+    const close = this.road.draining || FAILURES[why.kind].fault === "client";
+    this.#downstream.sendHead(reply.head, { close: close && why.kind !== "no-route", bodyless });
+    if (!bodyless) {
+      this.bytesOut += reply.body.length;
+      this.#downstream.sendData(reply.body);
+    }
+    this.#downstream.sendEnd(null);
+  }
+
+  #startDeadline(): void {
+    if (this.arm === null || this.#answered !== "nothing") return;
+    const limit = this.arm.upstream.spec.timeouts.requestTimeoutMs;
+    if (limit > 0) this.#deadline ??= this.road.deadlines.start(limit, this);
+  }
+
+  #attemptOver(): void {
+    this.#attempt = null;
+    this.upstreamMs = (this.upstreamMs ?? 0) + (this.road.clock.nowMs() - this.#attemptStartedMs);
+  }
+
+  #over(): void {
+    if (this.#answered === "over") return;
+    this.#answered = "over";
+    this.#deadline?.stop();
+    recordExchange(this);
+    release(this.bound);
+  }
+}

@@ -1,0 +1,43 @@
+import type { RequestHead } from "../model/exchange-types.ts";
+import type { RequestFacts } from "../model/request-facts.ts";
+import { isRequestId, newTraceparent, traceIdOf } from "../model/trace.ts";
+import { randomHex } from "./ids.ts";
+import type { BoundSnapshot } from "./plan.ts";
+
+/** Who is calling, and under which names this exchange is logged. */
+export interface Identity {
+  readonly requestId: string;
+  readonly traceparent: string;
+  readonly traceId: string;
+  readonly peerTrusted: boolean;
+  /** The caller's address, looked up through trusted proxies. */
+  readonly clientIp: string;
+}
+
+/** Keeps a valid request id and trace, makes new ones otherwise, and finds the caller's address. */
+export function identify(head: RequestHead, facts: RequestFacts, bound: BoundSnapshot): Identity {
+  const kept = facts.requestId !== null && isRequestId(facts.requestId) ? facts.requestId : null;
+  const given = facts.traceparent === null ? null : traceIdOf(facts.traceparent);
+  const traceparent = given === null ? newTraceparent(randomHex(24)) : (facts.traceparent as string);
+  const peerTrusted = bound.isTrusted(head.peerAddress);
+  return {
+    requestId: kept ?? randomHex(16),
+    traceparent,
+    traceId: given ?? traceparent.slice(3, 35),
+    peerTrusted,
+    clientIp: peerTrusted ? clientBehind(head.peerAddress, facts.forwardedFor, bound) : head.peerAddress,
+  };
+}
+
+/** The rightmost address in X-Forwarded-For that no trusted proxy owns: what stands left of it is hearsay. */
+function clientBehind(peer: string, forwardedFor: string | null, bound: BoundSnapshot): string {
+  if (forwardedFor === null) return peer;
+  const hops = forwardedFor.split(",").map((hop) => hop.trim());
+  let client = peer;
+  for (const hop of hops.toReversed()) {
+    if (hop === "") continue;
+    client = hop;
+    if (!bound.isTrusted(hop)) break;
+  }
+  return client;
+}

@@ -1,0 +1,42 @@
+import { STATUS_CODES } from "node:http";
+import { FAILURES, type FailureKind } from "../base/failure.ts";
+import type { ResponseHead } from "../model/exchange-types.ts";
+
+/** An answer that we make ourselves. */
+export interface LocalReply {
+  readonly head: ResponseHead;
+  readonly body: Buffer;
+}
+
+/** Seconds after which a client may try again, on answers that say "not now". */
+const RETRY_AFTER_S = 1;
+
+/** The structured answer to a failure; the cause never appears in it. */
+export function localReply(kind: FailureKind, requestId: string, traceId: string | null): LocalReply {
+  const { status, code, message } = FAILURES[kind];
+  const body = Buffer.from(`${JSON.stringify({ error: { code, message, requestId, traceId } })}\n`);
+  const headers = [
+    "content-type",
+    "application/json; charset=utf-8",
+    "content-length",
+    String(body.length),
+    "cache-control",
+    "no-store",
+    "x-crossfade-error",
+    code,
+    "x-request-id",
+    requestId,
+  ];
+  if (status === 503) headers.push("retry-after", String(RETRY_AFTER_S));
+  if (status === 405) headers.push("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  return { head: { status, reason: STATUS_CODES[status] ?? "", headers }, body };
+}
+
+/** The same as bytes on a connection that is closed afterwards: for what was no request, and for refused upgrades. */
+export function localReplyBytes(kind: FailureKind, requestId: string, traceId: string | null): Buffer {
+  const { head, body } = localReply(kind, requestId, traceId);
+  const lines = [`HTTP/1.1 ${head.status} ${head.reason}`, `date: ${new Date().toUTCString()}`];
+  for (let i = 0; i < head.headers.length; i += 2) lines.push(`${head.headers[i]}: ${head.headers[i + 1]}`);
+  lines.push("connection: close", "", "");
+  return Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), body]);
+}

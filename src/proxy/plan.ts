@@ -1,0 +1,62 @@
+import type { Lease } from "../base/lease.ts";
+import type { Arm, EndpointSpec, RouteSpec, Snapshot, UpstreamSpec } from "../model/snapshot.ts";
+import type { RouteTable } from "../model/route-table.ts";
+import type { Upstream } from "../model/exchange-types.ts";
+
+/** An upstream engine as the road uses it. */
+export interface LiveUpstream extends Upstream {
+  readonly spec: UpstreamSpec;
+  /** The endpoint that a new tunnel should use. */
+  pickEndpoint(): EndpointSpec;
+}
+
+/** A role of a plan with its live upstream and counters. */
+export interface BoundArm {
+  readonly arm: Arm;
+  readonly upstream: LiveUpstream;
+  /** `exchange` block of route × arm × upstream. */
+  readonly cells: Float64Array;
+  /** `upstream` block. */
+  readonly upstreamCells: Float64Array;
+}
+
+/** One route, ready to serve: what is absent is null, and nothing is looked up by name any more. */
+export interface Plan {
+  readonly route: RouteSpec;
+  readonly baseline: BoundArm;
+  readonly candidate: BoundArm | null;
+  /** `route` block. */
+  readonly cells: Float64Array;
+  /** x-crossfade-* names that override rules read; they alone are kept when a client sends them. */
+  readonly controlHeaders: ReadonlySet<string>;
+  /** The share that was last in force under this plan's own epoch. */
+  lastPpm: number;
+  lastKilled: boolean;
+}
+
+/**
+ * A snapshot bound to one thread. It is held by the thread while it is the current one and by every exchange that began
+ * under it; when the last hold goes, so do its leases on upstreams.
+ */
+export interface BoundSnapshot {
+  readonly snapshot: Snapshot;
+  readonly table: RouteTable;
+  readonly plans: readonly Plan[];
+  readonly leases: readonly Lease<LiveUpstream>[];
+  /** True when an address belongs to a trusted proxy. */
+  readonly isTrusted: (address: string) => boolean;
+  holds: number;
+}
+
+/** Adds a hold; returns the same snapshot. */
+export function hold(bound: BoundSnapshot): BoundSnapshot {
+  bound.holds++;
+  return bound;
+}
+
+/** Drops a hold; the last one releases the leases. */
+export function release(bound: BoundSnapshot): void {
+  bound.holds--;
+  if (bound.holds > 0) return;
+  for (const lease of bound.leases) lease.drop();
+}

@@ -1,0 +1,130 @@
+import {
+  DECISION_REASONS,
+  EXCHANGE_STATUS,
+  HISTOGRAM_BUCKETS,
+  HISTOGRAM_SUM,
+  ROUTE_WORDS,
+  statusSlot,
+  THREAD_WORDS,
+} from "../base/cells.ts";
+import { FAILURE_KINDS, FAILURES } from "../base/failure.ts";
+import { bucketOf } from "../base/histogram.ts";
+import type { Decision } from "../model/decide.ts";
+import { accessTarget, causeText, shouldLog, type AccessRecord } from "../telemetry/access-log.ts";
+import type { Failure } from "../base/failure.ts";
+import type { RequestHead } from "../model/exchange-types.ts";
+import type { Identity } from "./identify.ts";
+import type { BoundArm, BoundSnapshot, Plan } from "./plan.ts";
+import type { Road } from "./road.ts";
+
+/** What is recorded of an exchange when it is over. */
+export interface Finished {
+  readonly road: Road;
+  readonly bound: BoundSnapshot;
+  readonly head: RequestHead;
+  readonly startedMs: number;
+  readonly startedWallMs: number;
+  readonly who: Identity | null;
+  readonly plan: Plan | null;
+  readonly decision: Decision | null;
+  readonly arm: BoundArm | null;
+  readonly status: number;
+  readonly failure: Failure | null;
+  readonly attempts: number;
+  readonly upstreamMs: number | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Which engine served. */
+  readonly lane: "library" | "upgrade";
+}
+
+/** Decisions of one arm take this many words of a route block. */
+const REASONS_PER_ARM = 16;
+
+/** An exchange began on a route. */
+export function recordStart(plan: Plan): void {
+  add(plan.cells, ROUTE_WORDS.started, 1);
+}
+
+/** An arm was picked. */
+export function recordDecision(plan: Plan, decision: Decision): void {
+  const arm = decision.arm === "baseline" ? 0 : 1;
+  add(plan.cells, ROUTE_WORDS.decisions + arm * REASONS_PER_ARM + DECISION_REASONS.indexOf(decision.reason), 1);
+}
+
+/** An upstream began to answer `afterMs` after it was asked. */
+export function recordFirstByte(arm: BoundArm, afterMs: number): void {
+  observe(arm.upstreamCells, afterMs);
+}
+
+/** An exchange is over: one status, one latency, one lane, perhaps one log line. */
+export function recordExchange(exchange: Finished): void {
+  const { plan, road } = exchange;
+  const durationMs = road.clock.nowMs() - exchange.startedMs;
+  const cells = cellsFor(exchange);
+  add(cells, EXCHANGE_STATUS + statusSlot(exchange.status), 1);
+  observe(cells, durationMs);
+  add(road.threadCells, exchange.lane === "upgrade" ? THREAD_WORDS.laneUpgrade : THREAD_WORDS.laneLibrary, 1);
+  if (plan !== null) add(plan.cells, ROUTE_WORDS.finished, 1);
+  if (exchange.failure !== null) recordFailure(exchange);
+  const spec = exchange.bound.snapshot.accessLog;
+  if (shouldLog(spec, exchange.status, exchange.failure !== null, road.random)) {
+    road.logAccess(accessRecord(exchange, durationMs));
+  }
+}
+
+/** Counts a reply that was made without any exchange: the bytes were no request. */
+export function recordRefusal(threadCells: Float64Array, kind: keyof typeof FAILURES): void {
+  add(threadCells, THREAD_WORDS.refusedBeforeRoute, 1);
+  add(threadCells, THREAD_WORDS.failures + FAILURE_KINDS.indexOf(kind), 1);
+}
+
+/** Adds to a counter of this thread. */
+export function add(cells: Float64Array, word: number, amount: number): void {
+  cells[word] = (cells[word] as number) + amount;
+}
+
+function recordFailure(exchange: Finished): void {
+  const { kind } = exchange.failure as Failure;
+  add(exchange.road.threadCells, THREAD_WORDS.failures + FAILURE_KINDS.indexOf(kind), 1);
+}
+
+function cellsFor(exchange: Finished): Float64Array {
+  return exchange.arm === null ? exchange.road.noRouteCells : exchange.arm.cells;
+}
+
+function observe(cells: Float64Array, durationMs: number): void {
+  add(cells, HISTOGRAM_SUM, durationMs / 1000);
+  add(cells, HISTOGRAM_BUCKETS + bucketOf(durationMs), 1);
+}
+
+function accessRecord(exchange: Finished, durationMs: number): AccessRecord {
+  const { failure, arm, who } = exchange;
+  const upstreamServed = arm !== null && (failure === null || exchange.bytesOut > 0) ? arm.upstream.name : null;
+  return {
+    atMs: exchange.startedWallMs,
+    route: exchange.plan?.route.name ?? null,
+    arm: arm?.arm ?? "none",
+    decision: exchange.decision?.reason ?? null,
+    upstream: upstreamServed,
+    method: exchange.head.method,
+    target: accessTarget(exchange.head.target),
+    status: exchange.status,
+    durationMs,
+    upstreamMs: exchange.upstreamMs,
+    bytesIn: exchange.bytesIn,
+    bytesOut: exchange.bytesOut,
+    attempts: exchange.attempts,
+    requestId: who?.requestId ?? "",
+    traceId: who?.traceId ?? null,
+    clientAddress: who?.clientIp ?? exchange.head.peerAddress,
+    failure: failure === null ? null : FAILURES[failure.kind].code,
+    cause: causeText(failure?.cause),
+    generation: exchange.bound.snapshot.generation,
+    endedBy: failure === null ? "upstream" : endedBy(failure.kind),
+  };
+}
+
+function endedBy(kind: keyof typeof FAILURES): "client" | "proxy" | "upstream" {
+  return FAILURES[kind].fault;
+}

@@ -1,0 +1,159 @@
+import { ROUTE_WORDS, THREAD_WORDS } from "../base/cells.ts";
+import { FAILURES, failure, type Failure, type FailureKind } from "../base/failure.ts";
+import { answerHeaders, answerProblem } from "../model/answer.ts";
+import type { Decision } from "../model/decide.ts";
+import type { RequestHead, ResponseHead } from "../model/exchange-types.ts";
+import { headerValue } from "../model/headers.ts";
+import { outgoingHeaders } from "../model/outgoing.ts";
+import { asksForWebSocket, readFacts, type RequestFacts } from "../model/request-facts.ts";
+import { openTunnel, type Tunnel, type TunnelEvents } from "../transport/websocket-tunnel.ts";
+import type { Socket } from "node:net";
+import { findPlan, judge, pickArm } from "./handle.ts";
+import { identify, type Identity } from "./identify.ts";
+import { randomHex } from "./ids.ts";
+import { localReplyBytes } from "./local-reply.ts";
+import { mintedCookie } from "./minted-cookie.ts";
+import { hold, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
+import { add, recordDecision, recordExchange, recordStart, type Finished } from "./record.ts";
+import type { Road } from "./road.ts";
+
+/** 16 bytes in base64, as RFC 6455 §4.1 wants the key. */
+const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
+
+/** True when a head asks for a WebSocket; every other upgrade is stripped and served as a plain request. */
+export function wantsTunnel(head: RequestHead): boolean {
+  const facts = readFacts(head);
+  return typeof facts !== "string" && asksForWebSocket(facts, head.method);
+}
+
+/** The road of an upgrade: the same judgement, route and arm as any request, then a tunnel instead of an attempt. */
+export function handleUpgrade(road: Road, head: RequestHead, socket: Socket, early: Buffer): void {
+  const upgrade = new Upgrade(road, hold(road.current), head, socket);
+  const facts = judge(head, upgrade.bound);
+  if (typeof facts === "string") {
+    upgrade.refuse(facts);
+    return;
+  }
+  const who = identify(head, facts, upgrade.bound);
+  upgrade.who = who;
+  const plan = findPlan(upgrade.bound, head, facts);
+  if (plan === null) upgrade.refuse("no-route");
+  else if (!WEBSOCKET_KEY.test(headerValue(head.headers, "sec-websocket-key") ?? ""))
+    upgrade.refuse("malformed-request");
+  else upgrade.open(plan, pickArm(road, plan, head, facts, who), facts, early);
+}
+
+/** One upgrade with its tunnel; recorded as an exchange when its answer is decided, counted as open until it closes. */
+class Upgrade implements Finished, TunnelEvents {
+  readonly road: Road;
+  readonly bound: BoundSnapshot;
+  readonly head: RequestHead;
+  readonly startedMs: number;
+  readonly startedWallMs: number;
+  readonly lane = "upgrade";
+  readonly attempts = 1;
+  readonly bytesIn = 0;
+  readonly bytesOut = 0;
+  who: Identity | null = null;
+  plan: Plan | null = null;
+  decision: Decision | null = null;
+  arm: BoundArm | null = null;
+  status = 0;
+  failure: Failure | null = null;
+  upstreamMs: number | null = null;
+  readonly #socket: Socket;
+  #tunnel: Tunnel | null = null;
+  #open = false;
+  #recorded = false;
+  #over = false;
+
+  constructor(road: Road, bound: BoundSnapshot, head: RequestHead, socket: Socket) {
+    this.road = road;
+    this.bound = bound;
+    this.head = head;
+    this.#socket = socket;
+    this.startedMs = road.clock.nowMs();
+    this.startedWallMs = road.clock.wallMs();
+  }
+
+  open(plan: Plan, decision: Decision, facts: RequestFacts, early: Buffer): void {
+    const { requestId, traceparent, peerTrusted } = this.who as Identity;
+    this.plan = plan;
+    this.decision = decision;
+    this.arm = decision.arm === "candidate" && plan.candidate !== null ? plan.candidate : plan.baseline;
+    recordStart(plan);
+    recordDecision(plan, decision);
+    const { snapshot } = this.bound;
+    const { controlHeaders } = plan;
+    const add = { requestId, traceparent, peerTrusted, controlHeaders, viaName: snapshot.viaName };
+    const headers = outgoingHeaders(this.head, facts, add);
+    headers.push("connection", "upgrade", "upgrade", "websocket");
+    const { upstream } = this.arm;
+    const endpoint = upstream.pickEndpoint();
+    const idleTimeoutMs = snapshot.downstream.tunnelIdleTimeoutMs;
+    const ask = { upstream: upstream.spec, endpoint, target: facts.target.forward, headers, idleTimeoutMs };
+    this.#tunnel = openTunnel(ask, this.#socket, early, this.road.deadlines, this);
+    this.road.tunnels.add(this.#tunnel);
+  }
+
+  refuse(kind: FailureKind): void {
+    this.#socket.on("error", () => this.#socket.destroy());
+    this.#socket.end(this.onFailure(failure(kind)));
+    this.onClosed();
+  }
+
+  onOpen(head: ResponseHead): readonly string[] {
+    this.#open = true;
+    this.#countOpen(1);
+    return this.#answered(head);
+  }
+
+  onRefused(head: ResponseHead): readonly string[] {
+    return this.#answered(head);
+  }
+
+  onFailure(why: Failure): Buffer {
+    this.failure = why;
+    this.status = FAILURES[why.kind].status;
+    this.#record();
+    return localReplyBytes(why.kind, this.who?.requestId ?? randomHex(16), this.who?.traceId ?? null);
+  }
+
+  onClosed(): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#tunnel !== null) this.road.tunnels.delete(this.#tunnel);
+    if (this.#open) this.#countOpen(-1);
+    if (!this.#recorded) {
+      this.failure = failure("client-gone");
+      this.status = FAILURES["client-gone"].status;
+      this.#record();
+    }
+    release(this.bound);
+  }
+
+  #answered(head: ResponseHead): readonly string[] {
+    this.status = head.status;
+    this.upstreamMs = this.road.clock.nowMs() - this.startedMs;
+    this.#record();
+    const { route } = this.plan as Plan;
+    const answer = answerProblem(head) === null ? head : { ...head, headers: [] };
+    return answerHeaders(answer, {
+      versionHeader: route.versionHeader,
+      servedBy: (this.arm as BoundArm).upstream.name,
+      requestId: (this.who as Identity).requestId,
+      mintedCookie: mintedCookie(route.split, this.decision, this.head.encrypted),
+    });
+  }
+
+  #record(): void {
+    if (this.#recorded) return;
+    this.#recorded = true;
+    recordExchange(this);
+  }
+
+  #countOpen(change: 1 | -1): void {
+    add((this.plan as Plan).cells, ROUTE_WORDS.upgradesOpen, change);
+    add(this.road.threadCells, THREAD_WORDS.upgradesOpen, change);
+  }
+}

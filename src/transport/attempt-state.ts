@@ -1,0 +1,167 @@
+import { UPSTREAM_WORDS } from "../base/cells.ts";
+import { FAILURE_KINDS, failure, type Failure } from "../base/failure.ts";
+import type { RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
+import type { UpstreamSpec } from "../model/snapshot.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
+
+/** Where an attempt stands; each phase has its own deadline. */
+type Phase = "waiting" | "sending" | "awaiting-head" | "answering" | "done";
+
+/** What an engine does when its attempt is given up. */
+export interface AttemptEngine {
+  /** Close or discard the connection; nothing more is read from it. */
+  cancel(why: Failure): void;
+}
+
+/**
+ * The part of an attempt that is the same whatever carries it: the order of what the sink hears, and the deadlines.
+ *
+ *   waiting ──granted──▶ sending ──request ended──▶ awaiting-head ──head──▶ answering ──▶ done
+ *   acquire              idle                       responseHead            idle
+ */
+export class AttemptState {
+  readonly #sink: ResponseSink;
+  readonly #timeouts: UpstreamSpec["timeouts"];
+  readonly #counters: Float64Array;
+  readonly #engine: AttemptEngine;
+  readonly #deadline: Deadline;
+  #phase: Phase = "waiting";
+  #requestEnded = false;
+  /** A byte of the request may have reached the upstream. */
+  sent = false;
+
+  constructor(
+    sink: ResponseSink,
+    engine: AttemptEngine,
+    spec: UpstreamSpec,
+    counters: Float64Array,
+    deadlines: Deadlines,
+  ) {
+    this.#sink = sink;
+    this.#engine = engine;
+    this.#timeouts = spec.timeouts;
+    this.#counters = counters;
+    this.#deadline = deadlines.start(spec.pool.acquireTimeoutMs, this);
+  }
+
+  get done(): boolean {
+    return this.#phase === "done";
+  }
+
+  get answering(): boolean {
+    return this.#phase === "answering";
+  }
+
+  get requestEnded(): boolean {
+    return this.#requestEnded;
+  }
+
+  /** A connection slot was granted. */
+  granted(): void {
+    this.#phase = this.#requestEnded ? "awaiting-head" : "sending";
+    this.#rearm();
+  }
+
+  /** Request body moved, so the upstream is alive. */
+  bodyMoved(): void {
+    if (this.#phase === "sending") this.#rearm();
+  }
+
+  /** The request has been handed over to its end. */
+  requestDone(): void {
+    this.#requestEnded = true;
+    if (this.#phase !== "sending") return;
+    this.#phase = "awaiting-head";
+    this.#rearm();
+  }
+
+  /** An interim or final head; false when the attempt is over and the engine should stop. */
+  head(head: ResponseHead): boolean {
+    if (this.#phase === "done") return false;
+    if (head.status >= 200) {
+      this.#phase = "answering";
+      this.#rearm();
+    }
+    this.#sink.onHead(head);
+    return !this.done;
+  }
+
+  /** Answer bytes; false when the sink wants a pause. */
+  data(chunk: Buffer): boolean {
+    if (this.#phase === "done") return true;
+    const flowing = this.#sink.onData(chunk);
+    // A paused sink means a slow client, which is not the upstream's silence.
+    if (flowing) this.#rearm();
+    else this.#deadline.stop();
+    return flowing;
+  }
+
+  /** The sink takes data again. */
+  resumed(): void {
+    this.#rearm();
+  }
+
+  drained(): void {
+    if (this.#phase !== "done") this.#sink.onDrain();
+  }
+
+  end(trailers: RawHeaders | null): void {
+    if (!this.#finish()) return;
+    this.#sink.onEnd(trailers);
+  }
+
+  /** The connection failed; the engine has let go of it. */
+  fail(why: Failure): void {
+    if (this.#finish()) this.#report(why);
+  }
+
+  /** We end the attempt because of what the upstream did or did not do. */
+  giveUp(why: Failure): void {
+    if (!this.#finish()) return;
+    this.#engine.cancel(why);
+    this.#report(why);
+  }
+
+  #report(why: Failure): void {
+    const word = UPSTREAM_WORDS.failures + FAILURE_KINDS.indexOf(why.kind);
+    this.#counters[word] = (this.#counters[word] as number) + 1;
+    this.#sink.onFailure(why, { sent: this.sent });
+  }
+
+  /** The road gave up: the sink hears nothing more. */
+  aborted(why: Failure): void {
+    if (this.#finish()) this.#engine.cancel(why);
+  }
+
+  /** Deadline. */
+  onExpired(): void {
+    this.giveUp(failure(expiryOf(this.#phase)));
+  }
+
+  #finish(): boolean {
+    if (this.#phase === "done") return false;
+    this.#phase = "done";
+    this.#deadline.stop();
+    return true;
+  }
+
+  #rearm(): void {
+    switch (this.#phase) {
+      case "sending":
+      case "answering":
+        this.#deadline.restart(this.#timeouts.idleTimeoutMs);
+        return;
+      case "awaiting-head":
+        this.#deadline.restart(this.#timeouts.responseHeadTimeoutMs);
+        return;
+      case "waiting":
+      case "done":
+        return;
+    }
+  }
+}
+
+function expiryOf(phase: Phase): "acquire-timeout" | "head-timeout" | "idle-timeout" {
+  if (phase === "waiting") return "acquire-timeout";
+  return phase === "answering" ? "idle-timeout" : "head-timeout";
+}

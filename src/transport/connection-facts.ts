@@ -1,0 +1,57 @@
+import type { Socket } from "node:net";
+import type { Deadlines, Expiring } from "./deadlines.ts";
+
+const FACTS = Symbol("crossfade connection");
+
+/** What we keep per client connection; read from the socket once, it costs a system call each time. */
+export interface ConnectionFacts {
+  readonly peerAddress: string;
+  readonly localPort: number;
+  readonly encrypted: boolean;
+  /** We have said our last word: whatever is still parsed from this connection is not served. */
+  closing: boolean;
+}
+
+/** The facts of a client connection. */
+export function factsOf(socket: Socket): ConnectionFacts {
+  const held = socket as Socket & { [FACTS]?: ConnectionFacts };
+  held[FACTS] ??= {
+    peerAddress: unmapped(socket.remoteAddress ?? ""),
+    localPort: socket.localPort ?? 0,
+    encrypted: "encrypted" in socket,
+    closing: false,
+  };
+  return held[FACTS];
+}
+
+/** IPv4 addresses of dual-stack listeners in their usual form. */
+function unmapped(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice(7) : address;
+}
+
+const LINGER_MS = 2_000;
+const LINGER_BYTES = 1_048_576;
+
+/**
+ * Closes a connection whose client may still be sending: our answer's end first, then the rest is read and thrown away
+ * for 2 s or 1 MiB. Closing at once would make the kernel send a reset that can overtake the answer (RFC 9112 §9.6).
+ */
+export function lingerClose(socket: Socket, deadlines: Deadlines): void {
+  const facts = factsOf(socket);
+  if (facts.closing) return;
+  facts.closing = true;
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const limit = socket.bytesRead + LINGER_BYTES;
+  const ending: Expiring = { onExpired: () => socket.destroy() };
+  const deadline = deadlines.start(LINGER_MS, ending);
+  socket.once("close", () => deadline.stop());
+  socket.once("end", () => socket.destroy());
+  socket.on("data", () => {
+    if (socket.bytesRead > limit) socket.destroy();
+  });
+  socket.end();
+  socket.resume();
+}

@@ -1,0 +1,184 @@
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
+import type { Socket } from "node:net";
+import type { FailureKind } from "../base/failure.ts";
+import type { DownstreamHandler, RequestHead } from "../model/exchange-types.ts";
+import type { DownstreamSpec, ListenerSpec, TlsMaterial } from "../model/snapshot.ts";
+import { factsOf, lingerClose } from "./connection-facts.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { NodeExchange } from "./node-exchange.ts";
+
+/** What a listener needs of its thread. */
+export interface ListenerEnvironment {
+  readonly handler: DownstreamHandler;
+  readonly deadlines: Deadlines;
+  /** Several threads listen on one address (SO_REUSEPORT); the kernel spreads the connections. */
+  readonly reusePort: boolean;
+  onConnection(change: 1 | -1): void;
+}
+
+/** A listening address with the library engine behind it. */
+export interface Listener {
+  /** The real port, also when 0 was asked for. */
+  readonly port: number;
+  /** New limits and certificates for connections from now on. */
+  update(limits: DownstreamSpec, tls: TlsMaterial | null): void;
+  /** No new connections; idle ones are closed, busy ones after their answer. */
+  stopAccepting(): void;
+  /** Resolves when every connection is closed. */
+  readonly closed: Promise<void>;
+  /** Ends every connection now. */
+  destroy(): void;
+}
+
+/** Opens a listener; rejects when the address is taken or not allowed. */
+export async function openNodeListener(
+  spec: ListenerSpec,
+  tls: TlsMaterial | null,
+  limits: DownstreamSpec,
+  env: ListenerEnvironment,
+): Promise<Listener> {
+  const server = newServer(tls, limits, env);
+  const state: ListenerState = { sockets: new Set(), limits };
+  applyLimits(server, limits, null);
+  wire(server, state, env);
+  await listen(server, spec, env.reusePort);
+  const address = server.address();
+  const closed = new Promise<void>((resolve) => {
+    server.once("close", () => resolve());
+  });
+  return {
+    port: typeof address === "object" && address !== null ? address.port : 0,
+    update: (next, material) => {
+      state.limits = next;
+      applyLimits(server, next, material);
+    },
+    stopAccepting: () => {
+      server.close();
+      server.closeIdleConnections();
+    },
+    closed,
+    destroy: () => {
+      server.close();
+      for (const socket of state.sockets) socket.destroy();
+    },
+  };
+}
+
+interface ListenerState {
+  readonly sockets: Set<Socket>;
+  limits: DownstreamSpec;
+}
+
+function newServer(tls: TlsMaterial | null, limits: DownstreamSpec, env: ListenerEnvironment): Server | TlsServer {
+  const options: ServerOptions = {
+    maxHeaderSize: limits.maxHeaderBytes,
+    // Slow heads end within a third of their limit after it, idle connections a second after theirs.
+    connectionsCheckingInterval: Math.max(50, Math.min(1_000, Math.floor(limits.headerTimeoutMs / 3))),
+    noDelay: true,
+    keepAlive: true,
+    // Judged by us, with an answer of ours.
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    shouldUpgradeCallback: (request) => env.handler.wantsTunnel(headFrom(request)),
+  };
+  return tls === null ? createServer(options) : createTlsServer({ ...options, ...tlsServerOptions(tls) });
+}
+
+function tlsServerOptions(tls: TlsMaterial): object {
+  const client = tls.clientCa === null ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true };
+  return { cert: tls.cert, key: tls.key, minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"], ...client };
+}
+
+function applyLimits(server: Server | TlsServer, limits: DownstreamSpec, tls: TlsMaterial | null): void {
+  server.headersTimeout = limits.headerTimeoutMs;
+  // Bodies have their own limit: silence and rate, not a total that would end every long upload.
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = limits.keepAliveTimeoutMs;
+  server.maxConnections = limits.maxConnections;
+  // Node would drop the fields beyond its own limit in silence; ours answers 431.
+  server.maxHeadersCount = 0;
+  if (tls !== null && "setSecureContext" in server) server.setSecureContext(tlsServerOptions(tls));
+}
+
+function wire(server: Server | TlsServer, state: ListenerState, env: ListenerEnvironment): void {
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    serveRequest(request, response, state.limits, env);
+  };
+  server.on("request", serve);
+  server.on("checkContinue", serve);
+  server.on("checkExpectation", serve);
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, early: Buffer) => {
+    env.handler.onTunnel(headFrom(request), socket, early);
+  });
+  server.on("connect", (_request: IncomingMessage, socket: Socket) => refuse(socket, "method-refused", null, env));
+  server.on("clientError", (error: Error, socket: Socket) => onClientError(error, socket, env));
+  server.on("connection", (socket: Socket) => {
+    state.sockets.add(socket);
+    env.onConnection(1);
+    socket.once("close", () => {
+      state.sockets.delete(socket);
+      env.onConnection(-1);
+    });
+  });
+}
+
+function serveRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  limits: DownstreamSpec,
+  env: ListenerEnvironment,
+): void {
+  // Bytes that were parsed after our last word on this connection are nobody's request.
+  if (factsOf(request.socket).closing) return;
+  const exchange = new NodeExchange(request, response, env.deadlines, limits.bodyIdleTimeoutMs);
+  exchange.begin(env.handler.onRequest(headFrom(request), exchange));
+}
+
+function headFrom(request: IncomingMessage): RequestHead {
+  const facts = factsOf(request.socket);
+  return {
+    method: request.method ?? "",
+    target: request.url ?? "",
+    minorVersion: request.httpVersionMinor,
+    headers: request.rawHeaders,
+    peerAddress: facts.peerAddress,
+    localPort: facts.localPort,
+    encrypted: facts.encrypted,
+  };
+}
+
+function onClientError(error: Error, socket: Socket, env: ListenerEnvironment): void {
+  const kind = refusalOf("code" in error ? String(error.code) : "");
+  const answering = "_httpMessage" in socket && Boolean(socket._httpMessage);
+  // Mid-answer there is no place for another one, and a vanished client reads none.
+  if (kind === null || answering || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  refuse(socket, kind, error, env);
+}
+
+function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: ListenerEnvironment): void {
+  if (factsOf(socket).closing) return;
+  socket.on("error", () => socket.destroy());
+  socket.write(env.handler.refusal(kind, cause));
+  lingerClose(socket, env.deadlines);
+}
+
+function refusalOf(code: string): FailureKind | null {
+  if (code === "HPE_HEADER_OVERFLOW") return "header-too-large";
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "request-timeout";
+  return code.startsWith("HPE_") ? "malformed-request" : null;
+}
+
+function listen(server: Server, spec: ListenerSpec, reusePort: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host: spec.host, port: spec.port, reusePort, backlog: 1024 }, () => {
+      server.off("error", reject);
+      server.on("error", () => {});
+      resolve();
+    });
+  });
+}

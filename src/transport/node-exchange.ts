@@ -1,0 +1,189 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type {
+  Downstream,
+  DownstreamEvents,
+  RawHeaders,
+  ResponseHead,
+  SendHeadOptions,
+} from "../model/exchange-types.ts";
+import { factsOf, lingerClose } from "./connection-facts.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
+
+/** A body or a reader slower than this, in bytes per second over a whole idle window, is cut off. */
+const MIN_RATE_BYTES_PER_S = 16;
+
+/** One exchange of the `node:http` engine: the road's `Downstream`, and the source of its events. */
+export class NodeExchange implements Downstream {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #deadlines: Deadlines;
+  #events: DownstreamEvents | null = null;
+  #progress: Deadline | null = null;
+  #progressMark = 0;
+  #bodyPaused = false;
+  #over = false;
+  #closeDelimited = false;
+  readonly #windowMs: number;
+
+  /** `windowMs`: how long a client may be silent, or slower than the least rate, in either direction. */
+  constructor(request: IncomingMessage, response: ServerResponse, deadlines: Deadlines, windowMs: number) {
+    this.#request = request;
+    this.#response = response;
+    this.#deadlines = deadlines;
+    this.#windowMs = windowMs;
+  }
+
+  /** Starts the flow of events; the road has answered `onRequest`. */
+  begin(events: DownstreamEvents): void {
+    this.#events = events;
+    const request = this.#request;
+    const response = this.#response;
+    response.on("drain", () => {
+      this.#events?.onDrain();
+    });
+    response.on("finish", () => this.#onFinish());
+    response.on("close", () => this.#onLost());
+    response.on("error", () => this.#onLost());
+    // Also raised when the connection of a queued, pipelined request dies, whose response has no socket yet.
+    request.on("error", () => this.#onLost());
+    if (request.complete && request.readableLength === 0) {
+      events.onBodyEnd(null);
+      return;
+    }
+    request.on("data", (chunk: Buffer) => {
+      if (!this.#over) events.onBody(chunk);
+    });
+    request.on("end", () => this.#onBodyEnd(events));
+    this.#watchProgress();
+  }
+
+  sendInformation(status: number, headers: RawHeaders): void {
+    if (this.#over || this.#request.httpVersionMinor === 0 || this.#response.headersSent) return;
+    if (status === 100) this.#response.writeContinue();
+    else this.#response.writeInformation(status, objectOf(headers));
+  }
+
+  sendHead(head: ResponseHead, options: SendHeadOptions): void {
+    if (this.#over) return;
+    const response = this.#response;
+    const headers = [...head.headers];
+    const unread = !this.#request.complete;
+    if (options.close || unread) headers.push("connection", "close");
+    if (unread) this.#lingerAtEnd();
+    this.#closeDelimited = this.#request.httpVersionMinor === 0;
+    response.writeHead(head.status, head.reason, headers);
+    // A body that is already here shares the head's packet; a head that has to wait for it must not.
+    process.nextTick(flushHead, response);
+  }
+
+  sendData(chunk: Buffer): boolean {
+    if (this.#over) return true;
+    const flowing = this.#response.write(chunk);
+    if (!flowing) this.#watchProgress();
+    return flowing;
+  }
+
+  sendEnd(trailers: RawHeaders | null): void {
+    if (this.#over) return;
+    if (trailers !== null) this.#response.addTrailers(pairsOf(trailers));
+    this.#response.end();
+    if (this.#response.writableLength > 0) this.#watchProgress();
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#finish();
+    const socket = this.#request.socket;
+    factsOf(socket).closing = true;
+    // Only the end of the connection delimits such a body, so the end must not look like one.
+    if (this.#closeDelimited && !factsOf(socket).encrypted) socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  pauseBody(): void {
+    this.#bodyPaused = true;
+    this.#request.pause();
+  }
+
+  resumeBody(): void {
+    this.#bodyPaused = false;
+    this.#request.resume();
+  }
+
+  /** Progress deadline: too few bytes in either direction in a whole window. */
+  onExpired(): void {
+    if (this.#over) return;
+    const moved = this.#bytesMoved() - this.#progressMark;
+    const stalled = moved < (MIN_RATE_BYTES_PER_S * this.#windowMs) / 1000 && !this.#bodyPaused;
+    if (!stalled) {
+      this.#watchProgress();
+      return;
+    }
+    if (this.#response.writableLength === 0 && this.#request.complete) return;
+    this.#events?.onGone("request-timeout");
+  }
+
+  #onBodyEnd(events: DownstreamEvents): void {
+    if (this.#over) return;
+    if (this.#response.writableLength === 0) this.#progress?.stop();
+    const trailers = this.#request.rawTrailers;
+    events.onBodyEnd(trailers.length === 0 ? null : trailers);
+  }
+
+  #onFinish(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#events?.onSent();
+    // What the client still sends of its body is read and thrown away.
+    this.#request.resume();
+  }
+
+  #onLost(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#events?.onGone("client-gone");
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#progress?.stop();
+  }
+
+  #watchProgress(): void {
+    this.#progressMark = this.#bytesMoved();
+    this.#progress ??= this.#deadlines.start(this.#windowMs, this);
+    this.#progress.restart(this.#windowMs);
+  }
+
+  #bytesMoved(): number {
+    const { socket } = this.#request;
+    return socket.bytesRead + socket.bytesWritten - socket.writableLength;
+  }
+
+  /** Node closes hard after an answer that ends the connection; a client that still sends needs it soft. */
+  #lingerAtEnd(): void {
+    const { socket } = this.#request;
+    socket.destroySoon = () => lingerClose(socket, this.#deadlines);
+  }
+}
+
+function flushHead(response: ServerResponse): void {
+  if (!response.writableEnded && !response.destroyed) response.flushHeaders();
+}
+
+function objectOf(flat: RawHeaders): Record<string, string | string[]> {
+  const out: Record<string, string | string[]> = {};
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = (flat[i] as string).toLowerCase();
+    const value = flat[i + 1] as string;
+    const before = out[name];
+    out[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value];
+  }
+  return out;
+}
+
+function pairsOf(flat: RawHeaders): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
+  return pairs;
+}

@@ -1,0 +1,190 @@
+import { UPSTREAM_WORDS } from "../base/cells.ts";
+import { failure } from "../base/failure.ts";
+import type { Attempt } from "../model/exchange-types.ts";
+import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
+import type { Deadlines } from "./deadlines.ts";
+
+/** What an upstream engine needs of its thread. */
+export interface UpstreamEnvironment {
+  readonly deadlines: Deadlines;
+  /** The upstream's counter block of this thread. */
+  readonly counters: Float64Array;
+  /** Data threads that share the upstream's connection limits; each gets an equal part, at least one. */
+  readonly threads: number;
+}
+
+/** A connection as the pool sees it. */
+export interface PooledConnection {
+  readonly closed: boolean;
+  close(): void;
+}
+
+/** An attempt as the pool sees it. */
+export interface PooledAttempt<C extends PooledConnection> extends Attempt {
+  /** A slot is free: start on this endpoint, over this idle connection if there is one. */
+  run(endpoint: Endpoint<C>, connection: C | null): void;
+  /** No slot was free and none may be waited for. */
+  refuse(): void;
+  readonly wantsFresh: boolean;
+}
+
+/** One address of the upstream, with its connections. */
+export interface Endpoint<C extends PooledConnection> {
+  readonly spec: EndpointSpec;
+  /** Most recently used last: the hottest connection is taken first, the others can go idle and close. */
+  readonly idle: C[];
+  inFlight: number;
+}
+
+/**
+ * Slots and idle connections of one upstream in one thread, whatever engine carries them: limits, a bounded queue with
+ * a deadline, last-in-first-out reuse, least-in-flight choice among endpoints, exact counters.
+ */
+export class UpstreamPool<C extends PooledConnection> {
+  readonly spec: UpstreamSpec;
+  readonly env: UpstreamEnvironment;
+  readonly #endpoints: readonly Endpoint<C>[];
+  readonly #maxConnections: number;
+  readonly #maxPending: number;
+  readonly #waiting = new Set<PooledAttempt<C>>();
+  readonly #running = new Set<PooledAttempt<C>>();
+  #next = 0;
+  #closed: (() => void) | null = null;
+
+  constructor(spec: UpstreamSpec, env: UpstreamEnvironment) {
+    this.spec = spec;
+    this.env = env;
+    this.#endpoints = spec.endpoints.map((endpoint) => ({ spec: endpoint, idle: [], inFlight: 0 }));
+    this.#maxConnections = Math.max(1, Math.ceil(spec.pool.maxConnections / env.threads));
+    this.#maxPending = Math.ceil(spec.pool.maxPending / env.threads);
+  }
+
+  /** The endpoints, in config order. */
+  get endpoints(): readonly Endpoint<C>[] {
+    return this.#endpoints;
+  }
+
+  /** Gives the attempt a slot now, later or never. */
+  admit(attempt: PooledAttempt<C>): void {
+    if (this.#running.size < this.#maxConnections) this.#grant(attempt);
+    else if (this.#waiting.size < this.#maxPending) this.#enqueue(attempt);
+    else this.#overflow(attempt);
+  }
+
+  /** The endpoint that a new tunnel should use. */
+  pickEndpoint(): EndpointSpec {
+    return this.#leastInFlight().spec;
+  }
+
+  /** An attempt is over; `connection` is the one it leaves in good order, null when there is none. */
+  release(attempt: PooledAttempt<C>, endpoint: Endpoint<C> | null, connection: C | null): void {
+    this.#dequeue(attempt);
+    if (!this.#running.delete(attempt) || endpoint === null) return;
+    endpoint.inFlight--;
+    this.#count(UPSTREAM_WORDS.active, -1);
+    if (connection !== null) this.#park(endpoint, connection);
+    const next = this.#waiting.values().next().value;
+    if (next !== undefined) {
+      this.#dequeue(next);
+      this.#grant(next);
+    }
+    this.#finishClosing();
+  }
+
+  /** An idle connection closed. */
+  forget(endpoint: Endpoint<C>, connection: C): void {
+    const index = endpoint.idle.indexOf(connection);
+    if (index === -1) return;
+    endpoint.idle.splice(index, 1);
+    this.#count(UPSTREAM_WORDS.idle, -1);
+  }
+
+  /** A connection was opened. */
+  countOpened(): void {
+    this.#count(UPSTREAM_WORDS.opened, 1);
+  }
+
+  /** Lets running attempts finish for `graceMs`, then aborts them. */
+  async close(graceMs: number): Promise<void> {
+    for (const endpoint of this.#endpoints) this.#closeIdle(endpoint);
+    if (this.#running.size === 0) return;
+    const ended = new Promise<void>((resolve) => {
+      this.#closed = resolve;
+    });
+    const timer = setTimeout(() => this.#abortAll(), graceMs);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  #grant(attempt: PooledAttempt<C>): void {
+    const endpoint = this.#leastInFlight();
+    endpoint.inFlight++;
+    this.#running.add(attempt);
+    this.#count(UPSTREAM_WORDS.active, 1);
+    const connection = attempt.wantsFresh ? null : this.#takeIdle(endpoint);
+    attempt.run(endpoint, connection);
+  }
+
+  #takeIdle(endpoint: Endpoint<C>): C | null {
+    const connection = endpoint.idle.pop();
+    if (connection === undefined) return null;
+    this.#count(UPSTREAM_WORDS.idle, -1);
+    this.#count(UPSTREAM_WORDS.reused, 1);
+    return connection;
+  }
+
+  #park(endpoint: Endpoint<C>, connection: C): void {
+    if (this.#closed !== null || connection.closed) {
+      connection.close();
+      return;
+    }
+    endpoint.idle.push(connection);
+    this.#count(UPSTREAM_WORDS.idle, 1);
+  }
+
+  #enqueue(attempt: PooledAttempt<C>): void {
+    this.#waiting.add(attempt);
+    this.#count(UPSTREAM_WORDS.pending, 1);
+  }
+
+  #dequeue(attempt: PooledAttempt<C>): void {
+    if (this.#waiting.delete(attempt)) this.#count(UPSTREAM_WORDS.pending, -1);
+  }
+
+  #overflow(attempt: PooledAttempt<C>): void {
+    this.#count(UPSTREAM_WORDS.overflowed, 1);
+    // The road must have its attempt in hand before it hears of the failure.
+    queueMicrotask(() => attempt.refuse());
+  }
+
+  /** Fewest requests in flight; ties go round, so that equal endpoints share equally. */
+  #leastInFlight(): Endpoint<C> {
+    const count = this.#endpoints.length;
+    let best = this.#endpoints[this.#next % count] as Endpoint<C>;
+    for (let i = 1; i < count; i++) {
+      const other = this.#endpoints[(this.#next + i) % count] as Endpoint<C>;
+      if (other.inFlight < best.inFlight) best = other;
+    }
+    this.#next = (this.#next + 1) % count;
+    return best;
+  }
+
+  #closeIdle(endpoint: Endpoint<C>): void {
+    this.#count(UPSTREAM_WORDS.idle, -endpoint.idle.length);
+    for (const connection of endpoint.idle.splice(0)) connection.close();
+  }
+
+  #abortAll(): void {
+    for (const attempt of this.#running) attempt.abort(failure("draining"));
+  }
+
+  #finishClosing(): void {
+    if (this.#closed === null || this.#running.size > 0) return;
+    this.#closed();
+  }
+
+  #count(word: number, change: number): void {
+    const { counters } = this.env;
+    counters[word] = (counters[word] as number) + change;
+  }
+}

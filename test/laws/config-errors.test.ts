@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { compile } from "../../src/config/compile.ts";
+import { parseConfig } from "../../src/config/parse.ts";
+import { effectiveConfig } from "../../src/config/print.ts";
+import { EMPTY_OVERLAY } from "../../src/model/overlay.ts";
+import { configFrom, goodConfig, problemsFrom } from "../support/config-text.ts";
+
+// oxlint-disable-next-line typescript/no-explicit-any
+type Plant = readonly [path: string, plant: (config: any) => void];
+
+/** Mistakes that do not touch one another: each is reported at its own path. */
+const PLANTS: readonly Plant[] = [
+  ["listen[1].address", (c) => c.listen.push({ address: ":1" })],
+  ["listen[0].port", (c) => (c.listen[0].port = 1)],
+  ["admin.address", (c) => (c.admin = { address: "10.0.0.1:1" })],
+  ["metrics.bucketsPerDoubling", (c) => (c.metrics = { address: "127.0.0.1:3", bucketsPerDoubling: 3 })],
+  ["runtime.threads", (c) => (c.runtime.threads = "many")],
+  ["runtime.drain.lameDuck", (c) => (c.runtime.drain = { lameDuck: "1m" })],
+  ["runtime.trustedProxies[0]", (c) => (c.runtime.trustedProxies = ["everyone"])],
+  ["log.level", (c) => (c.log = { level: "loud" })],
+  ["downstream.headerTimeout", (c) => (c.downstream.headerTimeout = "soon")],
+  ["downstream.maxHeaders", (c) => (c.downstream.maxHeaders = "${NOT_SET}")],
+  ["downstream.maxHedaers", (c) => (c.downstream.maxHedaers = 1)],
+  ["upstreams.v1.health", (c) => (c.upstreams.v1.health = {})],
+  ["upstreams.v1.endpoints[1]", (c) => c.upstreams.v1.endpoints.push(c.upstreams.v1.endpoints[0])],
+  ["upstreams.v1.pool.maxPending", (c) => (c.upstreams.v1.pool = { maxPending: -1 })],
+  ["upstreams.v2.timeouts", (c) => (c.upstreams.v2.timeouts = "long")],
+  ["upstreams.v2.tls", (c) => (c.upstreams.v2.tls = {})],
+  ["upstreams._no", (c) => (c.upstreams._no = { endpoints: ["http://h:1"] })],
+  ["segments.none", (c) => (c.segments.none = {})],
+  ["routes[0].match", (c) => (c.routes[0].match.path = "/x")],
+  ["routes[0].match.methods[0]", (c) => (c.routes[0].match.methods = ["get"])],
+  ["routes[0].split.share", (c) => (c.routes[0].split.share = "120%")],
+  ["routes[0].split.candidate", (c) => (c.routes[0].split.candidate = "v9")],
+  ["routes[0].split.sticky[0]", (c) => (c.routes[0].split.sticky = [{}])],
+  [
+    "routes[0].split.onMissingKey.setCookie.name",
+    (c) => (c.routes[0].split.onMissingKey = { setCookie: { name: "a b" } }),
+  ],
+  [
+    "routes[0].split.overrides[1].segment",
+    (c) => c.routes[0].split.overrides.push({ segment: "nobody", to: "baseline" }),
+  ],
+  ["routes[0].shadow", (c) => (c.routes[0].shadow = {})],
+  ["routes[1].name", (c) => c.routes.push({ name: "api", split: { baseline: "v1" } })],
+  ["rotues", (c) => (c.rotues = [])],
+];
+
+function base(): ReturnType<typeof goodConfig> {
+  return { ...goodConfig(), runtime: {}, downstream: {} };
+}
+
+test("the config that mistakes are planted in is right", () => {
+  assert.ok(parseConfig(JSON.stringify(base()), { format: "json", env: {} }).ok);
+});
+
+test("however many mistakes are planted, exactly they are reported, all at once", () => {
+  fc.assert(
+    fc.property(fc.subarray([...PLANTS], { minLength: 1 }), (plants) => {
+      const config = base();
+      for (const [, plant] of plants) plant(config);
+      const paths = problemsFrom(config).map(({ path }) => path);
+      assert.deepEqual(paths.sort(), plants.map(([path]) => path).sort());
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("no text makes the parser throw", () => {
+  const bits = [
+    "a",
+    ":",
+    " ",
+    "\n",
+    "-",
+    "[",
+    "]",
+    "{",
+    "}",
+    "&a",
+    "*a",
+    "<<",
+    "'",
+    '"',
+    "#",
+    "|",
+    ">",
+    "${",
+    "routes",
+    "!",
+    "%",
+    "\t",
+    "?",
+  ];
+  const yamlish = fc.array(fc.constantFrom(...bits), { maxLength: 40 }).map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.string(), yamlish),
+      fc.constantFrom("yaml" as const, "json" as const, "auto" as const),
+      (text, format) => {
+        const result = parseConfig(text, { format, env: {} });
+        assert.equal(result.ok, false);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+test("no value in any place makes the parser throw, and what is refused is refused with a path and a reason", () => {
+  const anything = fc.jsonValue({ maxDepth: 2 });
+  const places: readonly ((config: ReturnType<typeof goodConfig>, value: unknown) => void)[] = [
+    (c, v) => (c.listen = v),
+    (c, v) => (c.listen[0] = v),
+    (c, v) => (c.admin = v),
+    (c, v) => (c.runtime = v),
+    (c, v) => (c.runtime.drain = v),
+    (c, v) => (c.upstreams = v),
+    (c, v) => (c.upstreams.v1 = v),
+    (c, v) => (c.upstreams.v1.endpoints = v),
+    (c, v) => (c.upstreams.v1.tls = v),
+    (c, v) => (c.segments = v),
+    (c, v) => (c.segments.beta = v),
+    (c, v) => (c.routes = v),
+    (c, v) => (c.routes[0] = v),
+    (c, v) => (c.routes[0].match = v),
+    (c, v) => (c.routes[0].split = v),
+    (c, v) => (c.routes[0].split.sticky = v),
+    (c, v) => (c.routes[0].split.onMissingKey = v),
+    (c, v) => (c.routes[0].split.overrides = v),
+    (c, v) => (c.routes[0].split.overrides[0] = v),
+  ];
+  const env = {
+    CROSSFADE_ROUTES_API_SPLIT_STICKY_0_HEADER: "x-a",
+    KGC_SIDECAR_POOL_MIN_CONNECTIONS: "1",
+    KGC_SIDECAR_V2_ENABLED: "false",
+  };
+  fc.assert(
+    fc.property(fc.constantFrom(...places), anything, fc.boolean(), (put, value, withEnv) => {
+      const config = base();
+      put(config, value);
+      const result = parseConfig(JSON.stringify(config), { format: "json", env: withEnv ? env : {} });
+      for (const { path, message } of result.ok ? [] : result.problems) assert.ok(path !== "" && message.length > 5);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+const name = fc.stringMatching(/^[a-z][a-z0-9.-]{0,8}$/);
+const token = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
+const durationMs = fc.integer({ min: 1, max: 86_400_000 }).map((ms) => `${ms}ms`);
+const upstream = fc.record(
+  {
+    endpoints: fc
+      .uniqueArray(fc.integer({ min: 1, max: 65_535 }), { minLength: 1, maxLength: 3 })
+      .map((ports) => ports.map((port) => `http://h:${port}`)),
+    protocol: fc.constantFrom("auto", "http1"),
+    timeouts: fc.record({ connect: durationMs, request: durationMs }, { requiredKeys: [] }),
+    pool: fc.record(
+      { maxPending: fc.nat(1_000), maxConnections: fc.integer({ min: 2, max: 1_000 }) },
+      { requiredKeys: [] },
+    ),
+  },
+  { requiredKeys: ["endpoints"] },
+);
+const split = fc.record(
+  {
+    share: fc
+      .nat(1_000_000)
+      .map((ppm) => `${ppm / 10_000}%`)
+      .filter((text) => !text.includes("e")),
+    sticky: fc.uniqueArray(
+      fc.oneof(fc.record({ header: token }), fc.record({ query: token }), fc.constant({ clientIp: true })),
+      {
+        maxLength: 3,
+        selector: (source) => JSON.stringify(source),
+      },
+    ),
+    onMissingKey: fc.oneof(fc.constantFrom("random", "baseline"), fc.record({ setCookie: fc.record({ name: token }) })),
+    salt: fc.string({ minLength: 1 }).filter((text) => !text.includes("$")),
+    overrides: fc.array(
+      fc.oneof(
+        fc.record({
+          header: fc.dictionary(token, token, { minKeys: 1, maxKeys: 1 }),
+          to: fc.constantFrom("baseline", "candidate"),
+        }),
+        fc.record({ segment: fc.constant("beta"), to: fc.constant("baseline") }),
+      ),
+      { maxLength: 3 },
+    ),
+  },
+  { requiredKeys: [] },
+);
+const generated = fc
+  .record({
+    upstreams: fc.dictionary(name, upstream, { minKeys: 1, maxKeys: 3 }),
+    splits: fc.dictionary(name, split, { minKeys: 1, maxKeys: 4 }),
+    log: fc.record({ access: fc.constantFrom("none", "errors", "all", "1%", "0.5%") }),
+    runtime: fc.record({ threads: fc.constantFrom("auto", "inline", 4), viaName: token }, { requiredKeys: [] }),
+  })
+  .map(({ upstreams, splits, log, runtime }) => {
+    const baseline = Object.keys(upstreams)[0];
+    const routes = Object.entries(splits).map(([route, parts], index) => ({
+      name: route,
+      match: { pathPrefix: `/${index}` },
+      split: { ...parts, baseline, candidate: baseline },
+    }));
+    return {
+      listen: [{ address: "127.0.0.1:0" }],
+      upstreams,
+      segments: { beta: { keys: ["k"] } },
+      log,
+      runtime,
+      routes,
+    };
+  });
+
+test("the effective config of any config means the same again, and compiles to the same", () => {
+  fc.assert(
+    fc.property(generated, (source) => {
+      const config = configFrom(source);
+      const again = configFrom(effectiveConfig(config));
+      const bare = (one: typeof config): unknown => ({
+        ...one,
+        routes: one.routes.map((route) => ({ ...route, splitDigest: "" })),
+      });
+      assert.deepEqual(bare(again), bare(config));
+      assert.deepEqual(compile(again, EMPTY_OVERLAY, new Map()), compile(config, EMPTY_OVERLAY, new Map()));
+    }),
+  );
+});

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { textFromPath } from "../../src/config/issue.ts";
+import { effectiveConfig, formatProblems } from "../../src/config/print.ts";
+import { configFrom, goodConfig } from "../support/config-text.ts";
+
+test("problems are printed one per line, aligned, with a count", () => {
+  const text = formatProblems([
+    { path: "listen", value: "", message: "is required" },
+    { path: "routes[2].split.share", value: '"120%"', message: "is above 100% (line 9)" },
+    { path: "", value: "/etc/x.yaml", message: "does not exist" },
+    { path: `segments["${"x".repeat(60)}"]`, value: "", message: "has nobody in it" },
+  ]);
+  assert.equal(
+    text,
+    [
+      "  listen:                is required",
+      '  routes[2].split.share: "120%" is above 100% (line 9)',
+      "  /etc/x.yaml does not exist",
+      `  segments["${"x".repeat(60)}"]: has nobody in it`,
+      "4 problems",
+      "",
+    ].join("\n"),
+  );
+  assert.match(formatProblems([{ path: "a", value: "", message: "b" }]), /\n1 problem\n$/);
+});
+
+test("paths are printed so that they can be found again", () => {
+  assert.equal(textFromPath(["routes", 0, "match", "headers", "x-a"]), "routes[0].match.headers.x-a");
+  assert.equal(textFromPath(["upstreams", "v2.1", "pool"]), 'upstreams["v2.1"].pool');
+  assert.equal(textFromPath([]), "config");
+});
+
+test("the effective config has every default written out, in the words of the file", () => {
+  const source = goodConfig();
+  source.admin = { address: "127.0.0.1:9901", tokenFile: "/run/token" };
+  source.metrics = { address: "[::1]:9464" };
+  source.listen[0].tls = { cert: "/crt", key: "/key" };
+  source.upstreams.v1 = { endpoints: ["https://h"], tls: { ca: "/ca" } };
+  const effective = effectiveConfig(configFrom(source));
+  assert.deepEqual(effective["admin"], { address: "127.0.0.1:9901", tokenFile: "/run/token" });
+  assert.deepEqual(effective["metrics"], { address: "[::1]:9464", bucketsPerDoubling: 1 });
+  assert.deepEqual(effective["listen"], [{ address: "127.0.0.1:8080", tls: { cert: "/crt", key: "/key" } }]);
+  assert.deepEqual(effective["log"], { level: "info", access: "errors" });
+  assert.deepEqual(JSON.parse(JSON.stringify(effective)), effective);
+});
+
+test("values of headers and cookies that may be secrets are masked", () => {
+  const source = goodConfig();
+  source.routes[0].match.headers = { authorization: "Basic x", "x-tenant": "acme" };
+  source.routes[0].split.overrides = [
+    { header: { "x-api-key": "k" }, to: "candidate" },
+    { cookie: { "session-token": "s" }, to: "candidate" },
+    { header: { "x-crossfade-force": "v2" }, to: "candidate" },
+  ];
+  const text = JSON.stringify(effectiveConfig(configFrom(source)));
+  assert.ok(!text.includes("Basic x") && !text.includes('"k"') && !text.includes('"s"'), text);
+  assert.ok(text.includes("acme") && text.includes('"v2"'));
+});
