@@ -230,6 +230,7 @@ async function stop(parts: Parts, servers: Servers, onEvent: StateEventSink): Pr
   await source.close();
   await drainTraffic({ plane, lameDuckMs, deadlineMs, onEvent });
   await store.close();
+  await parts.auditLog.close();
   await Promise.all([lab?.stop(), servers.admin?.close(), servers.metrics?.close()]);
 }
 

@@ -28,7 +28,7 @@ async function call(method, path, body) {
   if (token) headers.authorization = "Bearer " + token;
   if (body !== undefined) headers["content-type"] = "application/json";
   const response = await fetch("/api/v1/" + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  if (response.status === 401) askForToken(token !== null);
+  if (response.status === 401 && sessionStorage.getItem(TOKEN_KEY) === token) askForToken(token !== null);
   return response;
 }
 
@@ -199,17 +199,19 @@ async function refresh() {
   if (asking) return;
   try {
     const response = await call("GET", "status");
-    if (response.ok) { showStatus(await response.json()); document.body.classList.remove("lost"); $("lost").hidden = true; }
+    if (response.ok) { showStatus(await response.json()); $("lost").hidden = true; }
     if (response.ok && $("audit").childElementCount === 0) refreshAudit();
   } catch { $("lost").hidden = false; }
 }
 
 async function refreshAudit() {
-  const response = await call("GET", "audit?limit=" + FEED_LENGTH);
-  if (!response.ok) return;
-  const { records } = await response.json();
-  $("audit").replaceChildren(...records.map((record) =>
-    el("li", {}, when(record.at), record.action + " by " + record.actor + (record.reason === "" ? "" : ": " + record.reason) + " (generation " + record.generation + ")")));
+  try {
+    const response = await call("GET", "audit?limit=" + FEED_LENGTH);
+    if (!response.ok) return;
+    const { records } = await response.json();
+    $("audit").replaceChildren(...records.map((record) =>
+      el("li", {}, when(record.at), record.action + " by " + record.actor + (record.reason === "" ? "" : ": " + record.reason) + " (generation " + record.generation + ")")));
+  } catch { /* the status says that the connection is lost */ }
 }
 
 function when(at) {

@@ -14,6 +14,7 @@ export const DASHBOARD_STYLE = `
   --focus: light-dark(#0b57d0, #a8c7fa);
 }
 * { box-sizing: border-box; }
+[hidden] { display: none !important; }
 body { margin: 0; background: var(--bg); color: var(--text); font: 15px/1.45 system-ui, sans-serif; }
 header, main { max-width: 76rem; margin: 0 auto; padding: 1rem 1.25rem; }
 header { display: flex; flex-wrap: wrap; gap: .75rem 1rem; align-items: center; }

@@ -56,7 +56,7 @@ export class EventHub {
   publish(event: StateEvent): void {
     const number = ++this.#count;
     const at = new Date(this.#clock.wallMs()).toISOString();
-    const data = JSON.stringify({ at, level: event.level, message: event.message, ...event.fields });
+    const data = JSON.stringify({ ...event.fields, at, level: event.level, message: event.message }, plainValue);
     const frame = `id: ${this.#run}.${number}\nevent: ${event.name}\ndata: ${data}\n\n`;
     this.#ring.push({ number, frame });
     if (this.#ring.length > this.#kept) this.#ring.shift();
@@ -116,4 +116,10 @@ export class EventHub {
     const gap = complete ? "" : `event: gap\ndata: ${JSON.stringify({ after: lastEventId.slice(0, 64) })}\n\n`;
     return gap + frames.join("");
   }
+}
+
+/** What JSON has no form for, as text. */
+function plainValue(_: string, value: unknown): unknown {
+  if (value instanceof Error) return value.message;
+  return typeof value === "bigint" ? String(value) : value;
 }

@@ -44,7 +44,7 @@ export const FAILURES = {
     code: "method_refused",
     retriable: "never",
     fault: "client",
-    message: "This proxy does not open tunnels.",
+    message: "This method is not passed on: no tunnels, no TRACE.",
   },
   "request-timeout": {
     status: 408,
@@ -186,6 +186,13 @@ export const FAILURES = {
     retriable: "never",
     fault: "upstream",
     message: "The request took longer than its deadline.",
+  },
+  "version-refused": {
+    status: 505,
+    code: "version_refused",
+    retriable: "never",
+    fault: "client",
+    message: "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
   },
   loop: {
     status: 508,

@@ -141,5 +141,8 @@ function askedFrom(file: string, request: string, lines: readonly string[], peer
     headers.push(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
   }
   if (!headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === "host")) headers.push("host", "localhost");
-  return { file, head: { method, target, minorVersion: 1, headers, peerAddress, localPort: 0, encrypted: false } };
+  return {
+    file,
+    head: { method, target, majorVersion: 1, minorVersion: 1, headers, peerAddress, localPort: 0, encrypted: false },
+  };
 }

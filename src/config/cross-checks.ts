@@ -88,12 +88,11 @@ function checkUpstream(name: string, upstream: unknown, issues: Issue[]): void {
   if (!isName(name)) issues.push({ path, value: undefined, message: NAME_RULE });
   const schemes = checkEndpoints([...path, "endpoints"], fieldOf(upstream, "endpoints"), issues);
   const pool = fieldOf(upstream, "pool");
-  const least = Number(fieldOf(pool, "minConnections") ?? 2);
+  const least = Number(fieldOf(pool, "minConnections") ?? 0);
   const most = Number(fieldOf(pool, "maxConnections") ?? 256);
   if (least > most) {
-    const field = fieldOf(pool, "minConnections") === undefined ? "maxConnections" : "minConnections";
     const message = `makes minConnections (${least}) larger than maxConnections (${most})`;
-    issues.push({ path: [...path, "pool", field], value: fieldOf(pool, field), message });
+    issues.push({ path: [...path, "pool", "minConnections"], value: least, message });
   }
   checkUpstreamTls([...path, "tls"], mapOf(fieldOf(upstream, "tls")), schemes, issues);
 }

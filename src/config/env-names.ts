@@ -18,45 +18,50 @@ export function envWord(name: string): string {
  * routes must be in `tree` already; a list by number may grow by one.
  */
 export function placesOf(schema: $ZodType, rest: string, tree: unknown): Path[] {
-  return follow(shapeOf(schema), rest, tree, []);
+  return follow(shapeOf(schema), { rest, tree, path: [] });
 }
 
-function follow(shape: Shape, rest: string, tree: unknown, path: Path): Path[] {
+/** How far a variable's name has been followed. */
+interface Cursor {
+  readonly rest: string;
+  readonly tree: unknown;
+  readonly path: Path;
+}
+
+function follow(shape: Shape, at: Cursor): Path[] {
   switch (shape.kind) {
     case "leaf":
-      return rest === "" ? [path] : [];
+      return at.rest === "" ? [at.path] : [];
     case "map":
-      return Object.entries(shape.fields).flatMap(([key, field]) => step(field, rest, key, envWord(key), tree, path));
+      return Object.entries(shape.fields).flatMap(([key, field]) => step(field, key, envWord(key), at));
     case "names":
-      return Object.keys(isTree(tree) ? tree : {}).flatMap((key) =>
-        step(shape.value, rest, key, envWord(key), tree, path),
-      );
+      return Object.keys(isTree(at.tree) ? at.tree : {}).flatMap((key) => step(shape.value, key, envWord(key), at));
     case "list":
-      return followList(shape.element, rest, tree, path);
+      return followList(shape.element, at);
     case "either":
-      return shape.options.flatMap((option) => follow(shapeOf(option), rest, tree, path));
+      return shape.options.flatMap((option) => follow(shapeOf(option), at));
   }
 }
 
 /** Entries that have a name go by it, others by their number. */
-function followList(element: $ZodType, rest: string, tree: unknown, path: Path): Path[] {
-  const items: readonly unknown[] = Array.isArray(tree) ? tree : [];
+function followList(element: $ZodType, at: Cursor): Path[] {
+  const items: readonly unknown[] = Array.isArray(at.tree) ? at.tree : [];
   if (isNamed(element)) {
     return items.flatMap((item, index) => {
       const name = isTree(item) && typeof item["name"] === "string" ? item["name"] : null;
-      return name === null ? [] : step(element, rest, index, envWord(name), items, path);
+      return name === null ? [] : step(element, index, envWord(name), at);
     });
   }
-  const digits = /^\d{1,6}/.exec(rest)?.[0];
+  const digits = /^\d{1,6}/.exec(at.rest)?.[0];
   if (digits === undefined || Number(digits) > items.length) return [];
-  return step(element, rest, Number(digits), digits, items, path);
+  return step(element, Number(digits), digits, at);
 }
 
-function step(schema: $ZodType, rest: string, key: string | number, word: string, tree: unknown, path: Path): Path[] {
+function step(schema: $ZodType, key: string | number, word: string, { rest, tree, path }: Cursor): Path[] {
   if (word === "" || !rest.startsWith(word)) return [];
   const after = rest.slice(word.length);
   if (after !== "" && !after.startsWith("_")) return [];
-  return follow(shapeOf(schema), after.slice(1), childOf(tree, key), [...path, key]);
+  return follow(shapeOf(schema), { rest: after.slice(1), tree: childOf(tree, key), path: [...path, key] });
 }
 
 function isNamed(element: $ZodType): boolean {

@@ -19,13 +19,7 @@ export interface EnvironmentResult {
 const SERVICE_LINK = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$/;
 
 /** Variables with our prefix that other parts of Crossfade read. */
-const NOT_SETTINGS = new Set([
-  "CROSSFADE_TOKEN",
-  "CROSSFADE_TOKEN_FILE",
-  "CROSSFADE_ADMIN",
-  "CROSSFADE_ADMIN_URL",
-  "CROSSFADE_CONFIG",
-]);
+const NOT_SETTINGS = new Set(["CROSSFADE_ADMIN_URL"]);
 
 /**
  * Lays the environment over a config tree, in place: first the `KGC_SIDECAR_*` aliases, then `CROSSFADE_*`, last

@@ -37,9 +37,16 @@ export const MASK = "***";
 export function looksSecret(path: Path, value: string): boolean {
   if (SECRET_FORMS[0]?.test(value) === true) return true;
   if (/^\.{0,2}\//.test(value)) return false;
-  const name = path.findLast((step) => typeof step === "string") ?? "";
-  const secretName = SECRET_NAME.test(name) && name !== "tokenFile" && name !== "cookie";
-  return secretName || SECRET_FORMS.some((form) => form.test(value));
+  return hasSecretName(path) || SECRET_FORMS.some((form) => form.test(value));
+}
+
+/** Of our own settings `tokenFile` holds a path and `cookie` a cookie's name; a header called cookie holds cookies. */
+function hasSecretName(path: Path): boolean {
+  const at = path.findLastIndex((step) => typeof step === "string");
+  const name = String(path[at]);
+  const inHeaders = path[at - 1] === "headers" || path[at - 1] === "header";
+  const isSetting = name === "tokenFile" || (name === "cookie" && !inHeaders);
+  return SECRET_NAME.test(name) && !isSetting;
 }
 
 /** A value as it is printed in a problem: quoted, cut at 80 characters, secrets masked, maps and lists named. */

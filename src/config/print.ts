@@ -109,14 +109,14 @@ function upstreamText(upstream: UpstreamConfig): Record<string, unknown> {
 function segmentText(segment: SegmentConfig): Record<string, unknown> {
   const headers = Object.entries(segment.headers).map(([name, values]) => [
     name,
-    values.map((value) => masked(name, value)),
+    values.map((value) => masked(["headers", name], value)),
   ]);
   return { keys: segment.keys, headers: Object.fromEntries(headers) };
 }
 
 function routeText(route: RouteConfig): Record<string, unknown> {
   const { match, split } = route;
-  const headers = Object.entries(match.headers ?? {}).map(([name, value]) => [name, masked(name, value)]);
+  const headers = Object.entries(match.headers ?? {}).map(([name, value]) => [name, masked(["headers", name], value)]);
   return {
     name: route.name,
     match: defined({ ...match, headers: match.headers === null ? null : Object.fromEntries(headers) }),
@@ -144,9 +144,9 @@ function missingKeyText(rule: RouteConfig["split"]["onMissingKey"]): unknown {
 function overrideText(rule: OverrideConfig): Record<string, unknown> {
   const { when, to } = rule;
   if (when.kind === "segment") return { segment: when.name, to };
-  return { [when.kind]: { [when.name]: masked(when.name, when.value) }, to };
+  return { [when.kind]: { [when.name]: masked([when.kind, when.name], when.value) }, to };
 }
 
-function masked(name: string, value: string): string {
-  return looksSecret([name], value) ? MASK : value;
+function masked(path: readonly string[], value: string): string {
+  return looksSecret(path, value) ? MASK : value;
 }

@@ -8,6 +8,7 @@ import {
   runtimeSchema,
 } from "./process-schema.ts";
 import { routesSchema, segmentsSchema } from "./route-schema.ts";
+import { plainText } from "./texts.ts";
 import { upstreamsSchema } from "./upstream-schema.ts";
 
 /**
@@ -15,6 +16,7 @@ import { upstreamsSchema } from "./upstream-schema.ts";
  * places together (names, one-of rules) is checked in cross-checks.ts, so that it is reported together with these.
  */
 export const configSchema = z.strictObject({
+  $schema: plainText("Where an editor finds the JSON Schema; not read otherwise.", "path").optional(),
   listen: listenSchema,
   admin: adminSchema.optional(),
   metrics: metricsSchema.optional(),

@@ -24,10 +24,10 @@ const timeoutsSchema = z
 
 const poolSchema = z
   .strictObject({
-    minConnections: integer("Idle connections that are kept open, all data threads together.", {
+    minConnections: integer("Connections that are opened ahead of need and kept, all data threads together.", {
       min: 0,
       max: 10_000,
-    }).prefault(2),
+    }).prefault(0),
     maxConnections: integer("Most connections to all of its endpoints, all data threads together.", {
       min: 1,
       max: 100_000,

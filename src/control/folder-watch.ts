@@ -23,11 +23,6 @@ export class FolderWatch {
     for (const folder of folders) this.#ensure(folder);
   }
 
-  /** The folders that are being watched. */
-  get folders(): readonly string[] {
-    return [...this.#watched.keys()];
-  }
-
   /** Ends all watching. */
   close(): void {
     for (const folder of this.#watched.keys()) this.#drop(folder);

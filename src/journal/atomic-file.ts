@@ -11,7 +11,8 @@ export async function writeFileDurably(path: string, text: string): Promise<void
     await writeSynced(beside, text);
     await rename(beside, path);
   } catch (error) {
-    await rm(beside, { force: true });
+    // What is left beside the file is overwritten next time; why the write failed matters more.
+    await rm(beside, { force: true }).catch(() => {});
     throw error;
   }
   await syncFolder(dirname(path));

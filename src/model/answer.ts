@@ -31,9 +31,9 @@ export function isBodyless(method: string, status: number): boolean {
   return method === "HEAD" || status === 204 || status === 304 || status === 205;
 }
 
-/** Header fields of an interim answer for the client: hop-by-hop fields removed. */
-export function interimHeaders(head: ResponseHead): string[] {
-  return endToEnd(head, () => false);
+/** Header fields of an interim answer for the client: hop-by-hop fields removed; null when it cannot be passed on. */
+export function interimHeaders(head: ResponseHead): string[] | null {
+  return answerProblem(head) === null ? endToEnd(head, () => false) : null;
 }
 
 /** Header fields of a final answer for the client: end-to-end fields in order and case, then ours. */
@@ -104,7 +104,12 @@ export function safeTrailers(trailers: RawHeaders | null): RawHeaders | null {
   const out: string[] = [];
   for (let i = 0; i < trailers.length; i += 2) {
     const lower = (trailers[i] as string).toLowerCase();
-    if (DROPPED_ANSWER_FIELDS.has(lower) || FORBIDDEN_TRAILERS.has(lower) || BAD_VALUE.test(trailers[i + 1] as string))
+    if (
+      DROPPED_ANSWER_FIELDS.has(lower) ||
+      FORBIDDEN_TRAILERS.has(lower) ||
+      !NAME.test(lower) ||
+      BAD_VALUE.test(trailers[i + 1] as string)
+    )
       continue;
     out.push(trailers[i] as string, trailers[i + 1] as string);
   }

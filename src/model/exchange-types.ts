@@ -9,7 +9,9 @@ export interface RequestHead {
   readonly method: string;
   /** Request target, byte-exact. */
   readonly target: string;
-  /** 0 or 1: HTTP/1.0 or HTTP/1.1. */
+  /** 1 for HTTP/1.x; everything else is refused. */
+  readonly majorVersion: number;
+  /** 0 for HTTP/1.0; higher ones are served as 1.1. */
   readonly minorVersion: number;
   readonly headers: RawHeaders;
   readonly peerAddress: string;

@@ -1,6 +1,6 @@
 import type { RequestHead } from "./exchange-types.ts";
 import { listHasToken } from "./headers.ts";
-import type { RequestFacts } from "./request-facts.ts";
+import { hopsLeft, type RequestFacts } from "./request-facts.ts";
 
 /** What the road knows about the caller and adds to the request. */
 export interface ForwardedFacts {
@@ -22,13 +22,14 @@ export function outgoingHeaders(head: RequestHead, facts: RequestFacts, add: For
   const out: string[] = [];
   const named = connectionNamed(facts.connection);
   if (facts.authority !== null) out.push("host", facts.authority);
+  const hops = hopsLeft(facts, head.method);
   const { headers } = head;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
     const lower = name.toLowerCase();
     if (DROPPED_REQUEST_FIELDS.has(lower) || (named !== null && named.has(lower))) continue;
     if (lower.charCodeAt(0) === 120 && isControlHeader(lower) && !add.controlHeaders.has(lower)) continue;
-    out.push(name, headers[i + 1] as string);
+    out.push(name, hops !== null && lower === "max-forwards" ? String(hops - 1) : (headers[i + 1] as string));
   }
   pushForwarded(out, head, facts, add);
   if (listHasToken(facts.te, "trailers")) out.push("te", "trailers");

@@ -16,6 +16,7 @@ export interface RequestFacts {
   readonly trailer: string | null;
   readonly via: string | null;
   readonly cookie: string | null;
+  readonly maxForwards: string | null;
   readonly requestId: string | null;
   readonly traceparent: string | null;
   readonly forwardedFor: string | null;
@@ -32,6 +33,8 @@ const DIGITS = /^[0-9]{1,15}$/;
  * differently is refused here, whatever the parser below let through (RFC 9112 §3.2, §6.1, §6.3).
  */
 export function readFacts(head: RequestHead): RequestFacts | FailureKind {
+  if (head.majorVersion !== 1) return "version-refused";
+  if (head.method === "TRACE") return "method-refused";
   const seen = collect(head);
   const target = parseTarget(head.target, head.method);
   if (target === null) return "bad-target";
@@ -49,6 +52,7 @@ export function readFacts(head: RequestHead): RequestFacts | FailureKind {
     trailer: seen.trailer,
     via: seen.via,
     cookie: seen.cookie,
+    maxForwards: seen.maxForwards,
     requestId: seen.requestIds === 1 ? seen.requestId : null,
     traceparent: seen.traceparents === 1 ? seen.traceparent : null,
     forwardedFor: seen.forwardedFor,
@@ -64,6 +68,12 @@ export function asksForWebSocket(facts: RequestFacts, method: string): boolean {
   return facts.upgrade.trim().toLowerCase() === "websocket" && listHasToken(facts.connection, "upgrade");
 }
 
+/** Hops that an OPTIONS request may still take (RFC 9110 §7.6.2); null when it is not limited. */
+export function hopsLeft(facts: RequestFacts, method: string): number | null {
+  if (method !== "OPTIONS" || facts.maxForwards === null || !DIGITS.test(facts.maxForwards)) return null;
+  return Number(facts.maxForwards);
+}
+
 class Seen {
   host: string | null = null;
   hosts = 0;
@@ -77,6 +87,7 @@ class Seen {
   trailer: string | null = null;
   via: string | null = null;
   cookie: string | null = null;
+  maxForwards: string | null = null;
   requestId: string | null = null;
   requestIds = 0;
   traceparent: string | null = null;
@@ -125,6 +136,9 @@ function collect(head: RequestHead): Seen {
         break;
       case "cookie":
         seen.cookie = seen.cookie === null ? value : `${seen.cookie}; ${value}`;
+        break;
+      case "max-forwards":
+        seen.maxForwards = value;
         break;
       case "x-request-id":
         seen.requestId = value;

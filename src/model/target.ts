@@ -4,7 +4,7 @@ export interface Target {
   readonly forward: string;
   /** Authority of an absolute-form target, which replaces Host; null otherwise. */
   readonly authority: string | null;
-  /** Normalised path that routes are matched on: decoded, slashes merged, dot segments removed. */
+  /** Normalised path that routes are matched on: decoded, slashes merged, dot segments removed; `/` for `*`. */
   readonly path: string;
   /** Raw query without `?`; empty when there is none. */
   readonly query: string;
@@ -19,7 +19,7 @@ const NEEDS_NORMALISING = /%|\/\/|\/\.|\\/;
  */
 export function parseTarget(raw: string, method: string): Target | null {
   if (raw.includes("#")) return null;
-  if (raw === "*") return method === "OPTIONS" ? { forward: "*", authority: null, path: "*", query: "" } : null;
+  if (raw === "*") return method === "OPTIONS" ? { forward: "*", authority: null, path: "/", query: "" } : null;
   if (raw.charCodeAt(0) === 47) return originForm(raw, null);
   if (!ABSOLUTE.test(raw)) return null;
   return absoluteForm(raw, method);
@@ -33,7 +33,7 @@ function absoluteForm(raw: string, method: string): Target | null {
   if (authority === "" || authority.includes("@")) return null;
   const rest = raw.slice(end);
   // RFC 9112 §3.2.4: an OPTIONS request with an empty path becomes the asterisk form.
-  if (rest === "" && method === "OPTIONS") return { forward: "*", authority, path: "*", query: "" };
+  if (rest === "" && method === "OPTIONS") return { forward: "*", authority, path: "/", query: "" };
   return originForm(rest.startsWith("/") ? rest : `/${rest}`, authority);
 }
 

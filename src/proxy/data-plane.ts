@@ -69,6 +69,8 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
     ports: listeners.map((listener) => listener.port),
     apply(snapshot, pages) {
       const old = road.current;
+      // A thread that starts while a snapshot is published is sent the one it has.
+      if (snapshot.generation === old.snapshot.generation) return;
       road.current = bind(snapshot, { upstreams, pages, makeUpstream });
       release(old);
       for (const [i, listener] of listeners.entries()) listener.update(snapshot.downstream, snapshot.tls[i] ?? null);

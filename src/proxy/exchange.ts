@@ -18,7 +18,7 @@ import type { RequestFacts } from "../model/request-facts.ts";
 import type { Deadline } from "../transport/deadlines.ts";
 import type { Identity } from "./identify.ts";
 import { randomHex } from "./ids.ts";
-import { localReply } from "./local-reply.ts";
+import { localReply, optionsReply } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
 import { release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
 import { recordDecision, recordExchange, recordFirstByte, recordStart } from "./record.ts";
@@ -94,6 +94,18 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     return this;
   }
 
+  /** Answers an OPTIONS request whose hops end here. */
+  answerOptions(): this {
+    this.status = 200;
+    this.#answered = "end";
+    this.#downstream.sendHead(optionsReply((this.who as Identity).requestId), {
+      close: this.road.draining,
+      bodyless: true,
+    });
+    this.#downstream.sendEnd(null);
+    return this;
+  }
+
   // ---- what the client does
 
   onBody(chunk: Buffer): void {
@@ -130,8 +142,8 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   // ---- what the upstream answers; onDrain is shared: both sides only let the other flow again
 
   onHead(head: ResponseHead): void {
-    if (head.status < 200) {
-      if (head.status !== 101) this.#downstream.sendInformation(head.status, interimHeaders(head));
+    if (head.status >= 100 && head.status < 200) {
+      this.#relayInterim(head);
       return;
     }
     const problem = answerProblem(head);
@@ -177,6 +189,13 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#attempt?.abort(why);
     this.#attemptOver();
     this.#fail(why);
+  }
+
+  /** A 101 is never relayed here, and a 100 only to a client that waits for it. */
+  #relayInterim(head: ResponseHead): void {
+    const unwanted = head.status === 101 || (head.status === 100 && this.#outgoing?.expectsContinue !== true);
+    const headers = unwanted ? null : interimHeaders(head);
+    if (headers !== null) this.#downstream.sendInformation(head.status, headers);
   }
 
   #try(freshConnection: boolean): void {

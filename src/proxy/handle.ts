@@ -1,7 +1,7 @@
 import { shareInForce, decide, type Decision } from "../model/decide.ts";
 import type { Downstream, OutgoingHead, RequestHead } from "../model/exchange-types.ts";
 import { hasPassedHere, outgoingHeaders } from "../model/outgoing.ts";
-import { readFacts, type RequestFacts } from "../model/request-facts.ts";
+import { hopsLeft, readFacts, type RequestFacts } from "../model/request-facts.ts";
 import type { FailureKind } from "../base/failure.ts";
 import { Exchange } from "./exchange.ts";
 import { identify, type Identity } from "./identify.ts";
@@ -24,6 +24,7 @@ export function handle(road: Road, head: RequestHead, downstream: Downstream): E
   if (typeof facts === "string") return exchange.refuse(facts);
   const who = identify(head, facts, bound);
   exchange.identified(who);
+  if (hopsLeft(facts, head.method) === 0) return exchange.answerOptions();
   const plan = findPlan(bound, head, facts);
   if (plan === null) return exchange.refuse("no-route");
   const decision = pickArm(road, plan, head, facts, who);

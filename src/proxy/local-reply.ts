@@ -8,6 +8,9 @@ export interface LocalReply {
   readonly body: Buffer;
 }
 
+/** Methods that are usual; others are passed on too. */
+const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /** Seconds after which a client may try again, on answers that say "not now". */
 const RETRY_AFTER_S = 1;
 
@@ -28,8 +31,13 @@ export function localReply(kind: FailureKind, requestId: string, traceId: string
     requestId,
   ];
   if (status === 503) headers.push("retry-after", String(RETRY_AFTER_S));
-  if (status === 405) headers.push("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  if (status === 405) headers.push("allow", METHODS);
   return { head: { status, reason: STATUS_CODES[status] ?? "", headers }, body };
+}
+
+/** The answer to an OPTIONS request that may go no further. */
+export function optionsReply(requestId: string): ResponseHead {
+  return { status: 200, reason: "OK", headers: ["allow", METHODS, "content-length", "0", "x-request-id", requestId] };
 }
 
 /** The same as bytes on a connection that is closed afterwards: for what was no request, and for refused upgrades. */

@@ -78,7 +78,7 @@ export class AttemptState {
   /** An interim or final head; false when the attempt is over and the engine should stop. */
   head(head: ResponseHead): boolean {
     if (this.#phase === "done") return false;
-    if (head.status >= 200) {
+    if (head.status >= 200 || head.status < 100) {
       this.#phase = "answering";
       this.#rearm();
     }

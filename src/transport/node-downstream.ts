@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
+import { isDeepStrictEqual } from "node:util";
 import type { FailureKind } from "../base/failure.ts";
 import type { DownstreamHandler, RequestHead } from "../model/exchange-types.ts";
 import type { DownstreamSpec, ListenerSpec, TlsMaterial } from "../model/snapshot.ts";
@@ -39,8 +40,8 @@ export async function openNodeListener(
   env: ListenerEnvironment,
 ): Promise<Listener> {
   const server = newServer(tls, limits, env);
-  const state: ListenerState = { sockets: new Set(), limits };
-  applyLimits(server, limits, null);
+  const state: ListenerState = { sockets: new Set(), limits, tls };
+  applyLimits(server, limits);
   wire(server, state, env);
   await listen(server, spec, env.reusePort);
   const address = server.address();
@@ -51,7 +52,10 @@ export async function openNodeListener(
     port: typeof address === "object" && address !== null ? address.port : 0,
     update: (next, material) => {
       state.limits = next;
-      applyLimits(server, next, material);
+      applyLimits(server, next);
+      if (material === null || isDeepStrictEqual(material, state.tls) || !("setSecureContext" in server)) return;
+      state.tls = material;
+      server.setSecureContext(tlsServerOptions(material));
     },
     stopAccepting: () => {
       server.close();
@@ -68,6 +72,7 @@ export async function openNodeListener(
 interface ListenerState {
   readonly sockets: Set<Socket>;
   limits: DownstreamSpec;
+  tls: TlsMaterial | null;
 }
 
 function newServer(tls: TlsMaterial | null, limits: DownstreamSpec, env: ListenerEnvironment): Server | TlsServer {
@@ -90,7 +95,7 @@ function tlsServerOptions(tls: TlsMaterial): object {
   return { cert: tls.cert, key: tls.key, minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"], ...client };
 }
 
-function applyLimits(server: Server | TlsServer, limits: DownstreamSpec, tls: TlsMaterial | null): void {
+function applyLimits(server: Server | TlsServer, limits: DownstreamSpec): void {
   server.headersTimeout = limits.headerTimeoutMs;
   // Bodies have their own limit: silence and rate, not a total that would end every long upload.
   server.requestTimeout = 0;
@@ -98,7 +103,6 @@ function applyLimits(server: Server | TlsServer, limits: DownstreamSpec, tls: Tl
   server.maxConnections = limits.maxConnections;
   // Node would drop the fields beyond its own limit in silence; ours answers 431.
   server.maxHeadersCount = 0;
-  if (tls !== null && "setSecureContext" in server) server.setSecureContext(tlsServerOptions(tls));
 }
 
 function wire(server: Server | TlsServer, state: ListenerState, env: ListenerEnvironment): void {
@@ -140,6 +144,7 @@ function headFrom(request: IncomingMessage): RequestHead {
   return {
     method: request.method ?? "",
     target: request.url ?? "",
+    majorVersion: request.httpVersionMajor,
     minorVersion: request.httpVersionMinor,
     headers: request.rawHeaders,
     peerAddress: facts.peerAddress,
@@ -150,13 +155,28 @@ function headFrom(request: IncomingMessage): RequestHead {
 
 function onClientError(error: Error, socket: Socket, env: ListenerEnvironment): void {
   const kind = refusalOf("code" in error ? String(error.code) : "");
-  const answering = "_httpMessage" in socket && Boolean(socket._httpMessage);
-  // Mid-answer there is no place for another one, and a vanished client reads none.
-  if (kind === null || answering || !socket.writable) {
+  // A client that vanished, or one that broke off in the middle of a body, reads no answer from us.
+  if (kind === null || !socket.writable) socket.destroy();
+  else afterAnswers(socket, () => refuse(socket, kind, error, env));
+}
+
+/** Runs `then` when every answer that is under way on a connection, pipelined ones included, has been sent. */
+function afterAnswers(socket: Socket, then: () => void): void {
+  const answer = answerUnderWay(socket);
+  if (answer === null) {
+    then();
+    return;
+  }
+  // Its request may be the very one that broke; then it never ends, and the road hears of it through the request.
+  if (!answer.req.complete) {
     socket.destroy();
     return;
   }
-  refuse(socket, kind, error, env);
+  answer.once("finish", () => afterAnswers(socket, then));
+}
+
+function answerUnderWay(socket: Socket): ServerResponse | null {
+  return "_httpMessage" in socket ? ((socket._httpMessage as ServerResponse | null) ?? null) : null;
 }
 
 function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: ListenerEnvironment): void {

@@ -6,6 +6,7 @@ import type {
   ResponseHead,
   SendHeadOptions,
 } from "../model/exchange-types.ts";
+import { isNamed } from "../model/headers.ts";
 import { factsOf, lingerClose } from "./connection-facts.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 
@@ -20,6 +21,8 @@ export class NodeExchange implements Downstream {
   #events: DownstreamEvents | null = null;
   #progress: Deadline | null = null;
   #progressMark = 0;
+  // Known before the parser says that the message is complete, which it does only after `begin`.
+  readonly #hasBody: boolean;
   #bodyPaused = false;
   #over = false;
   #closeDelimited = false;
@@ -31,6 +34,7 @@ export class NodeExchange implements Downstream {
     this.#response = response;
     this.#deadlines = deadlines;
     this.#windowMs = windowMs;
+    this.#hasBody = announcesBody(request.rawHeaders);
   }
 
   /** Starts the flow of events; the road has answered `onRequest`. */
@@ -46,7 +50,7 @@ export class NodeExchange implements Downstream {
     response.on("error", () => this.#onLost());
     // Also raised when the connection of a queued, pipelined request dies, whose response has no socket yet.
     request.on("error", () => this.#onLost());
-    if (request.complete && request.readableLength === 0) {
+    if (!this.#hasBody) {
       events.onBodyEnd(null);
       return;
     }
@@ -67,7 +71,7 @@ export class NodeExchange implements Downstream {
     if (this.#over) return;
     const response = this.#response;
     const headers = [...head.headers];
-    const unread = !this.#request.complete;
+    const unread = this.#hasBody && !this.#request.complete;
     if (options.close || unread) headers.push("connection", "close");
     if (unread) this.#lingerAtEnd();
     this.#closeDelimited = this.#request.httpVersionMinor === 0;
@@ -119,7 +123,7 @@ export class NodeExchange implements Downstream {
       this.#watchProgress();
       return;
     }
-    if (this.#response.writableLength === 0 && this.#request.complete) return;
+    if (this.#response.writableLength === 0 && (!this.#hasBody || this.#request.complete)) return;
     this.#events?.onGone("request-timeout");
   }
 
@@ -165,6 +169,14 @@ export class NodeExchange implements Downstream {
     const { socket } = this.#request;
     socket.destroySoon = () => lingerClose(socket, this.#deadlines);
   }
+}
+
+function announcesBody(headers: RawHeaders): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    if (isNamed(name, "transfer-encoding") || (isNamed(name, "content-length") && headers[i + 1] !== "0")) return true;
+  }
+  return false;
 }
 
 function flushHead(response: ServerResponse): void {

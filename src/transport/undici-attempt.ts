@@ -23,6 +23,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
   #connection: UndiciConnection | null = null;
   #controller: Dispatcher.DispatchController | null = null;
   #reused = false;
+  #heldHead: ResponseHead | null = null;
   #bytesBefore = 0;
 
   constructor(
@@ -87,6 +88,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
       return;
     }
     this.#state.sent = true;
+    (this.#connection as UndiciConnection).expectAnswer();
     this.#bytesBefore = (this.#connection as UndiciConnection).bytesRead;
     this.#reused &&= (this.#connection as UndiciConnection).served > 0;
   }
@@ -98,14 +100,36 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
       this.#state.giveUp(failure("stale-connection", "408 on an idle connection"));
       return;
     }
-    if (!this.#state.head(head) && !controller.aborted) controller.abort(new Error("attempt is over"));
+    if ((this.#connection as UndiciConnection).versionIsWrong) {
+      this.#state.giveUp(failure("bad-answer", "an answer that is not HTTP/1.x"));
+      return;
+    }
+    if (status >= 100 && status < 200) {
+      this.#state.head(head);
+      return;
+    }
+    this.#heldHead = head;
+    setImmediate(showHead, this);
+  }
+
+  /**
+   * Passes the final head on, at the latest in the next turn. It waits for the bytes that came with it: if they are
+   * broken, the client can still be told so by a status of ours.
+   */
+  showHead(): void {
+    const head = this.#heldHead;
+    if (head === null || this.#state.done || (this.#connection as UndiciConnection).broken) return;
+    this.#heldHead = null;
+    if (!this.#state.head(head)) this.#controller?.abort(new Error("attempt is over"));
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.showHead();
     if (!this.#state.data(chunk)) controller.pause();
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.showHead();
     const trailers = controller.rawTrailers;
     const clean = this.#state.requestEnded;
     this.#giveBack(clean);
@@ -148,6 +172,10 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
       servername: endpoint.spec.host,
     } as Dispatcher.DispatchOptions;
   }
+}
+
+function showHead(attempt: UndiciAttempt): void {
+  attempt.showHead();
 }
 
 /** The request body as undici reads it. Undici's pull is the drain signal. */

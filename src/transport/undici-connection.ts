@@ -11,6 +11,8 @@ export class UndiciConnection implements PooledConnection {
   served = 0;
   closed = false;
   #socket: Socket | null = null;
+  /** The first bytes of the present answer, as many as say its version. */
+  #opening = "";
 
   /** `onDisconnect` runs whenever the socket is gone, in use or not. */
   constructor(
@@ -37,6 +39,7 @@ export class UndiciConnection implements PooledConnection {
           }
           this.#socket = socket;
           this.served = 0;
+          this.#watchVersion(socket);
           callback(null, socket);
         });
       },
@@ -47,9 +50,36 @@ export class UndiciConnection implements PooledConnection {
     });
   }
 
+  /** The socket broke: what was heard of the present answer is all there will be. */
+  get broken(): boolean {
+    return this.#socket === null || this.#socket.destroyed;
+  }
+
+  /** The present answer is in another version than HTTP/1.x, which undici's parser lets through. */
+  get versionIsWrong(): boolean {
+    return !this.#opening.startsWith("HTTP/1.");
+  }
+
+  /** The next bytes are the opening of an answer. */
+  expectAnswer(): void {
+    this.#opening = "";
+  }
+
   /** Bytes read on the present socket; 0 without one. */
   get bytesRead(): number {
     return this.#socket?.bytesRead ?? 0;
+  }
+
+  /** undici reads with `read`; the bytes pass by here on their way to it. */
+  #watchVersion(socket: Socket): void {
+    const read = socket.read.bind(socket);
+    socket.read = (size?: number): unknown => {
+      const chunk: unknown = read(size);
+      if (this.#opening.length < OPENING_LENGTH && Buffer.isBuffer(chunk)) {
+        this.#opening += chunk.toString("latin1", 0, OPENING_LENGTH - this.#opening.length);
+      }
+      return chunk;
+    };
   }
 
   close(): void {
@@ -58,6 +88,8 @@ export class UndiciConnection implements PooledConnection {
     this.client.destroy().catch(() => {});
   }
 }
+
+const OPENING_LENGTH = "HTTP/1.".length;
 
 /** Scheme, host and port of an endpoint as a URL. */
 function originOf(endpoint: EndpointSpec): string {

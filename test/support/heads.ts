@@ -5,6 +5,7 @@ export function headOf(parts: Partial<RequestHead> = {}): RequestHead {
   return {
     method: "GET",
     target: "/",
+    majorVersion: 1,
     minorVersion: 1,
     headers: ["host", "a.test"],
     peerAddress: "127.0.0.1",

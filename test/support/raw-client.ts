@@ -86,13 +86,16 @@ export class RawClient {
     this.socket.write(typeof data === "string" ? Buffer.from(data, "latin1") : data);
   }
 
+  /** Writes bytes and waits until the kernel has them, so that they make a packet of their own. */
+  async flush(data: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.socket.write(Buffer.from(data, "latin1"), () => resolve());
+    await promise;
+  }
+
   /** Writes one byte per packet, as far as the kernel keeps them apart. */
   async sendByteByByte(data: string): Promise<void> {
-    for (const byte of Buffer.from(data, "latin1")) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.socket.write(Buffer.of(byte), () => resolve());
-      await promise;
-    }
+    for (const byte of data) await this.flush(byte);
   }
 
   /** Sends a request and notes its method, which decides whether its answer has a body. */

@@ -120,6 +120,7 @@ export class RawUpstream {
   /** Called with each new connection, before any byte. */
   onConnection: ((connection: UpstreamConnection) => void) | null = null;
   readonly #server: net.Server;
+  readonly #sockets = new Set<net.Socket>();
 
   constructor() {
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
@@ -166,13 +167,13 @@ export class RawUpstream {
 
   /** Ends every connection from the upstream's side, so that the next request must come on a new one. */
   async dropConnections(): Promise<void> {
-    for (const connection of this.connections) connection.socket.destroy();
-    await until(() => this.connections.every(({ socket }) => socket.closed), "the upstream's connections to close");
+    for (const socket of this.#sockets) socket.destroy();
+    await until(() => this.#sockets.size === 0, "the upstream's connections to close");
     this.connections = [];
   }
 
   async close(): Promise<void> {
-    for (const connection of this.connections) connection.socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     await promise;
@@ -185,6 +186,11 @@ export class RawUpstream {
     });
     const connection = new UpstreamConnection(socket, reader);
     this.connections.push(connection);
+    this.#sockets.add(socket);
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      changed();
+    });
     this.onConnection?.(connection);
     changed();
   }

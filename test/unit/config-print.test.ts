@@ -47,13 +47,16 @@ test("the effective config has every default written out, in the words of the fi
 
 test("values of headers and cookies that may be secrets are masked", () => {
   const source = goodConfig();
-  source.routes[0].match.headers = { authorization: "Basic x", "x-tenant": "acme" };
+  source.routes[0].match.headers = { authorization: "Basic x", cookie: "id=1", "x-tenant": "acme" };
   source.routes[0].split.overrides = [
     { header: { "x-api-key": "k" }, to: "candidate" },
     { cookie: { "session-token": "s" }, to: "candidate" },
     { header: { "x-crossfade-force": "v2" }, to: "candidate" },
   ];
   const text = JSON.stringify(effectiveConfig(configFrom(source)));
-  assert.ok(!text.includes("Basic x") && !text.includes('"k"') && !text.includes('"s"'), text);
+  assert.ok(
+    !text.includes("Basic x") && !text.includes("id=1") && !text.includes('"k"') && !text.includes('"s"'),
+    text,
+  );
   assert.ok(text.includes("acme") && text.includes('"v2"'));
 });

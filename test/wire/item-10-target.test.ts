@@ -115,6 +115,27 @@ test("an absolute target is ruled by its path", async (t) => {
   assert.equal((await admin.request()).target, "/x/../admin");
 });
 
+for (const [target, forwarded] of [
+  ["http://a.test", "/"],
+  ["http://a.test?x=1", "/?x=1"],
+  ["HTTP://a.test/p", "/p"],
+] as const) {
+  test(`${target} goes on as ${forwarded}`, async (t) => {
+    root.forget();
+    assert.equal((await exchangeOnce(t, sidecar.port, requestText("GET", target))).status, 200);
+    assert.equal((await root.request()).target, forwarded);
+  });
+}
+
+for (const target of ["https://u:p@a.test/", "ftp://a.test/", "http:///x", "//", "http://a.test:99x/"]) {
+  test(`${target} is refused or read as a path, never as another host`, async (t) => {
+    root.forget();
+    const answer = await exchangeOnce(t, sidecar.port, requestText("GET", target));
+    assert.ok(answer.status === 400 || target === "//", `status ${answer.status}`);
+    if (answer.status === 200) assert.equal((await root.request()).target, target);
+  });
+}
+
 test("OPTIONS * goes on as it is", async (t) => {
   root.forget();
   const answer = await exchangeOnce(t, sidecar.port, requestText("OPTIONS", "*"));

@@ -41,10 +41,10 @@ test("no Server, content type or powered-by is invented", async (t) => {
 });
 
 test("an unusual status and reason pass", async (t) => {
-  upstream.onRequest = answering("HTTP/1.1 299 Rather fine, d\xe9j\xe0\r\nContent-Length: 0\r\n\r\n");
+  upstream.onRequest = answering("HTTP/1.1 299 Rather fine, (really)\r\nContent-Length: 0\r\n\r\n");
   const answer = await exchangeOnce(t, sidecar.port, requestText("GET", "/"));
   assert.equal(answer.status, 299);
-  assert.equal(answer.reason, "Rather fine, d\xe9j\xe0");
+  assert.equal(answer.reason, "Rather fine, (really)");
 });
 
 test("the body of a request is not touched, whatever its type and coding", async (t) => {

@@ -5,7 +5,7 @@ import net from "node:net";
 import test from "node:test";
 import { routesTo } from "../support/configs.ts";
 import { readEcho, sendJson, startHttpUpstream, type Echo } from "../support/http-upstream.ts";
-import { exchangeOnce, requestText } from "../support/raw-client.ts";
+import { connectRaw, exchangeOnce, requestText } from "../support/raw-client.ts";
 import type { Scope } from "../support/scope.ts";
 import { fileScope } from "../support/scope.ts";
 import { useSidecar } from "../support/sidecar.ts";
@@ -27,7 +27,16 @@ const sink = await startHttpUpstream(fileScope, {
     releaseUpload = () => readEcho("sink", request, (echo) => sendJson(response, echo));
   },
 });
-const sidecar = await useSidecar(fileScope, routesTo({ "/down": source.url, "/up": sink.url }));
+const impatient = { timeouts: { responseHead: "150ms", idle: "150ms" } };
+const sidecar = await useSidecar(
+  fileScope,
+  routesTo(
+    { "/down": source.url, "/up": sink.url, "/hasty-down": source.url, "/hasty-up": sink.url },
+    { upstreams: { "hasty-down": impatient, "hasty-up": impatient } },
+  ),
+);
+/** Several times what the impatient upstreams may be silent for. */
+const LONG_PAUSE_MS = 600;
 
 /** Writes the answer as fast as it is taken, and counts what was. */
 function sendBlocks(response: http.ServerResponse): void {
@@ -146,6 +155,27 @@ test("one client that does not read does not hold up another", async (t) => {
   await until(() => answered > 0, "the upstream to answer");
   const answer = await exchangeOnce(t, sidecar.port, requestText("GET", "/nowhere"));
   assert.equal(answer.status, 404);
+});
+
+test("a client that pauses its reading is not the upstream's silence", async (t) => {
+  const socket = await connectPaused(t);
+  socket.write(requestText("GET", "/hasty-down"));
+  await until(() => answered > 0, "the upstream to answer");
+  await untilQuiet(() => answered, LONG_PAUSE_MS);
+  const { digest } = await digestOfAnswer(socket, () => {});
+  assert.equal(digest, digestOfBlocks(ANSWER_BLOCKS));
+});
+
+test("a client that pauses its upload is not the upstream's silence", async (t) => {
+  const client = await connectRaw(t, sidecar.port);
+  client.request(`${requestText("POST", "/hasty-up", ["Content-Length: 10"])}hello`);
+  await untilQuiet(() => client.bytes().length, LONG_PAUSE_MS);
+  assert.equal(client.text(), "");
+  releaseUpload();
+  client.send("world");
+  const answer = await client.answer();
+  assert.equal(answer.status, 200, answer.text);
+  assert.equal((JSON.parse(answer.text) as Echo).body.length, 10);
 });
 
 function growthMib(before: number): number {

@@ -29,13 +29,23 @@ test("trailers that were not announced reach such a client too", async (t) => {
   assert.deepEqual(valuesOf(answer.trailers, "x-sum"), ["abc"]);
 });
 
-test("trailers are dropped for a client that did not ask for them", async (t) => {
-  upstream.onRequest = answering(ANNOUNCED);
+test("trailers that nobody announced are dropped for a client that did not ask for any", async (t) => {
+  upstream.onRequest = answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${TRAILED}`);
   const client = await connectRaw(t, sidecar.port);
   const answer = await client.exchange(requestText("GET", "/"));
   assert.equal(answer.text, "hello");
   assert.equal(answer.complete, true);
   assert.doesNotMatch(client.text(), /x-sum: abc/i);
+  upstream.onRequest = answering(okText("next"));
+  assert.equal((await client.exchange(requestText("GET", "/"))).text, "next");
+});
+
+test("trailers that the upstream announced leave such a client in step", async (t) => {
+  upstream.onRequest = answering(ANNOUNCED);
+  const client = await connectRaw(t, sidecar.port);
+  const answer = await client.exchange(requestText("GET", "/"));
+  assert.equal(answer.text, "hello");
+  assert.equal(answer.complete, true);
   upstream.onRequest = answering(okText("next"));
   assert.equal((await client.exchange(requestText("GET", "/"))).text, "next");
 });

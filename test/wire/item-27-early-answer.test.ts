@@ -51,7 +51,7 @@ test("the same for a chunked upload", async (t) => {
 
 test("the upstream connection with the unfinished request is not used again", async (t) => {
   refuseAtTheHead();
-  await exchangeOnce(t, sidecar.port, requestText("POST", "/", ["Content-Length: 100"]));
+  await exchangeOnce(t, sidecar.port, `${requestText("POST", "/", ["Content-Length: 100"])}begin`);
   const { connection } = await upstream.request();
   serve();
   await connection.ended();
@@ -62,9 +62,9 @@ test("the upstream connection with the unfinished request is not used again", as
 test("a client that sends the rest of its upload after the answer is not reset", async (t) => {
   refuseAtTheHead();
   const client = await connectRaw(t, sidecar.port);
-  client.request(requestText("POST", "/", [`Content-Length: ${256 * 1024}`]));
+  client.request(`${requestText("POST", "/", [`Content-Length: ${256 * 1024}`])}begin`);
   await client.head();
-  client.send(Buffer.alloc(256 * 1024, "x"));
+  client.send(Buffer.alloc(256 * 1024 - 5, "x"));
   const answer = await client.answer();
   serve();
   assert.equal(answer.text, "too large");
@@ -74,9 +74,9 @@ test("a client that sends the rest of its upload after the answer is not reset",
 test("what follows the unfinished upload on its connection is not served", async (t) => {
   refuseAtTheHead();
   const client = await connectRaw(t, sidecar.port);
-  client.request(requestText("POST", "/", ["Content-Length: 5"]));
+  client.request(`${requestText("POST", "/", ["Content-Length: 5"])}h`);
   await client.head();
-  client.request(`hello${requestText("GET", "/smuggled")}`);
+  client.request(`ello${requestText("GET", "/smuggled")}`);
   await client.answer();
   serve();
   await client.closed();
@@ -90,7 +90,7 @@ test("what follows the unfinished upload on its connection is not served", async
 test("a client that goes on and on is cut off after a bounded number of bytes", async (t) => {
   refuseAtTheHead();
   const client = await connectRaw(t, sidecar.port);
-  client.request(requestText("POST", "/", [`Content-Length: ${1_024 * MIB}`]));
+  client.request(`${requestText("POST", "/", [`Content-Length: ${1_024 * MIB}`])}begin`);
   await client.answer();
   serve();
   let sent = 0;
@@ -105,11 +105,21 @@ test("a client that goes on and on is cut off after a bounded number of bytes", 
   assert.ok(sent < 64 * MIB, `${sent} bytes were taken`);
 });
 
+test("an answer to a request of which only the head was sent reaches the client", async (t) => {
+  refuseAtTheHead();
+  const client = await connectRaw(t, sidecar.port);
+  const answer = await client.exchange(requestText("POST", "/", ["Content-Length: 100"]));
+  serve();
+  assert.equal(answer.status, 413);
+  assert.equal(header(answer, "connection"), "close");
+});
+
 test("an answer may begin before the upload ends, and both go on", async (t) => {
   upstream.forget();
+  upstream.onHead = null;
   upstream.onRequest = null;
   const client = await connectRaw(t, sidecar.port);
-  client.request(requestText("POST", "/", ["Transfer-Encoding: chunked"]));
+  client.request(`${requestText("POST", "/", ["Transfer-Encoding: chunked"])}5\r\nbegin\r\n`);
   const { connection, message } = await upstream.request();
   connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
   await client.head();
