@@ -1,6 +1,6 @@
 import type { RawHeaders, ResponseHead } from "./exchange-types.ts";
 import { headerValue, isNamed, joinedHeader, listHasToken } from "./headers.ts";
-import { connectionNamed } from "./outgoing.ts";
+import { connectionNamed, isControlHeader } from "./outgoing.ts";
 
 /** What the road adds to an answer before the client sees it. */
 export interface AnswerAdditions {
@@ -105,6 +105,7 @@ export function safeTrailers(trailers: RawHeaders | null): RawHeaders | null {
   for (let i = 0; i < trailers.length; i += 2) {
     const lower = (trailers[i] as string).toLowerCase();
     if (
+      isControlHeader(lower) ||
       DROPPED_ANSWER_FIELDS.has(lower) ||
       FORBIDDEN_TRAILERS.has(lower) ||
       !NAME.test(lower) ||

@@ -30,6 +30,8 @@ export interface OutgoingHead {
   readonly expectsContinue: boolean;
   /** The client announced trailer fields. */
   readonly hasTrailers: boolean;
+  /** The head must not wait for the body, which is not here yet. */
+  readonly bodyFollowsLater: boolean;
 }
 
 /** How a body is delimited: not at all, by a length in bytes, or by chunks. */
@@ -114,8 +116,8 @@ export interface DownstreamHandler {
   wantsTunnel(head: RequestHead): boolean;
   /** The connection is ours from here on; `early` holds what the client sent behind its head. */
   onTunnel(head: RequestHead, socket: Duplex, early: Buffer): void;
-  /** The bytes of an answer to something that is no request. */
-  refusal(kind: FailureKind, cause: unknown): Buffer;
+  /** The bytes of an answer to something that is no request; `peerAddress` sent it. */
+  refusal(kind: FailureKind, cause: unknown, peerAddress: string): Buffer;
 }
 
 /** How to send a final head. */
@@ -126,14 +128,17 @@ export interface SendHeadOptions {
   readonly bodyless: boolean;
 }
 
+/** How a client can end an exchange early. */
+export type ClientFault = "client-gone" | "request-timeout" | "malformed-request";
+
 /** The road's side of one exchange: the downstream engine tells it what the client does. */
 export interface DownstreamEvents {
   onBody(chunk: Buffer): void;
   onBodyEnd(trailers: RawHeaders | null): void;
   /** The client takes answer bytes again. */
   onDrain(): void;
-  /** The client went away, or stalled past its limit, before the exchange was complete. */
-  onGone(why: "client-gone" | "request-timeout"): void;
+  /** The client went away, stalled past its limit or sent what is no HTTP, before the exchange was complete. */
+  onGone(why: ClientFault): void;
   /** The answer has left to its last byte. */
   onSent(): void;
 }

@@ -8,6 +8,8 @@ export interface ForwardedFacts {
   readonly peerTrusted: boolean;
   readonly requestId: string;
   readonly traceparent: string;
+  /** The trace begins here, so a tracestate that came belongs to none (Trace Context §3.4). */
+  readonly traceBegun: boolean;
   /** Our name in Via, `1.1 NAME`. */
   readonly viaName: string;
   /** Lower-case x-crossfade-* names that override rules use; they alone survive. */
@@ -28,6 +30,9 @@ export function outgoingHeaders(head: RequestHead, facts: RequestFacts, add: For
     const name = headers[i] as string;
     const lower = name.toLowerCase();
     if (DROPPED_REQUEST_FIELDS.has(lower) || (named !== null && named.has(lower))) continue;
+    if (lower === "tracestate" && add.traceBegun) continue;
+    // Only trusted proxies may say on whose behalf they ask.
+    if (lower === "forwarded" && !add.peerTrusted) continue;
     if (lower.charCodeAt(0) === 120 && isControlHeader(lower) && !add.controlHeaders.has(lower)) continue;
     out.push(name, hops !== null && lower === "max-forwards" ? String(hops - 1) : (headers[i + 1] as string));
   }

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { blockView, NO_ROUTE_BLOCK, THREAD_BLOCK, THREAD_WORDS } from "../base/cells.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { LeasePool } from "../base/lease.ts";
+import { failure } from "../base/failure.ts";
 import type { DownstreamHandler } from "../model/exchange-types.ts";
 import type { ListenerSpec, Snapshot } from "../model/snapshot.ts";
 import type { AccessRecord } from "../telemetry/access-log.ts";
@@ -107,9 +108,11 @@ function handlerFor(road: Road): DownstreamHandler {
     onRequest: (head, downstream) => handle(road, head, downstream),
     wantsTunnel,
     onTunnel: (head, socket, early) => handleUpgrade(road, head, socket as Socket, early),
-    refusal: (kind) => {
-      recordRefusal(road.threadCells, kind);
-      return localReplyBytes(kind, randomHex(16), null);
+    refusal: (kind, cause, peerAddress) => {
+      const requestId = randomHex(16);
+      const traceId = randomHex(16);
+      recordRefusal(road, failure(kind, cause), { requestId, traceId, peerAddress });
+      return localReplyBytes(kind, requestId, traceId);
     },
   };
 }

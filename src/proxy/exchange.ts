@@ -5,6 +5,7 @@ import type { Decision } from "../model/decide.ts";
 import type {
   Attempt,
   AttemptInfo,
+  ClientFault,
   Downstream,
   DownstreamEvents,
   OutgoingHead,
@@ -16,8 +17,7 @@ import type {
 import { headerValue, listHasToken } from "../model/headers.ts";
 import type { RequestFacts } from "../model/request-facts.ts";
 import type { Deadline } from "../transport/deadlines.ts";
-import type { Identity } from "./identify.ts";
-import { randomHex } from "./ids.ts";
+import { stranger, type Identity } from "./identify.ts";
 import { localReply, optionsReply } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
 import { release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
@@ -85,6 +85,19 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   open(outgoing: OutgoingHead, facts: RequestFacts): void {
     this.#outgoing = outgoing;
     this.#passTrailers = listHasToken(facts.te, "trailers");
+    // A body usually comes right behind its head, and then they share a packet upstream too.
+    if (outgoing.body.kind === "none" || outgoing.expectsContinue) this.#try(false);
+    else setImmediate(awaitBody, this);
+  }
+
+  /** The body did not come with the head: gives it a moment more, then lets the head go alone. */
+  awaitBody(): void {
+    if (this.#isWaiting) setTimeout(openWithoutBody, BODY_PATIENCE_MS, this);
+  }
+
+  openWithoutBody(): void {
+    if (!this.#isWaiting) return;
+    this.#outgoing = { ...(this.#outgoing as OutgoingHead), bodyFollowsLater: true };
     this.#try(false);
   }
 
@@ -109,29 +122,31 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   // ---- what the client does
 
   onBody(chunk: Buffer): void {
+    if (this.#isWaiting) this.#try(false);
     this.bytesIn += chunk.length;
     if (this.#attempt === null) return;
     if (!this.#attempt.write(chunk)) this.#downstream.pauseBody();
   }
 
   onBodyEnd(trailers: RawHeaders | null): void {
-    this.#bodyEnded = true;
     this.#startDeadline();
+    if (this.#isWaiting) this.#try(false);
+    this.#bodyEnded = true;
     this.#attempt?.end(safeTrailers(trailers));
   }
 
-  onGone(why: "client-gone" | "request-timeout"): void {
+  onGone(why: ClientFault): void {
     if (this.#answered === "over") return;
     const reason = failure(why);
     this.#attempt?.abort(reason);
     this.#attempt = null;
-    if (why === "request-timeout" && this.#answered === "nothing") {
+    if (why !== "client-gone" && this.#answered === "nothing") {
       this.#fail(reason);
       return;
     }
     this.failure ??= reason;
     if (this.status === 0) this.status = FAILURES["client-gone"].status;
-    if (why === "request-timeout") this.#downstream.abort();
+    if (why !== "client-gone") this.#downstream.abort();
     this.#over();
   }
 
@@ -189,6 +204,11 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#attempt?.abort(why);
     this.#attemptOver();
     this.#fail(why);
+  }
+
+  /** Routed, and not opened yet. */
+  get #isWaiting(): boolean {
+    return this.#outgoing !== null && this.attempts === 0 && this.#answered === "nothing";
   }
 
   /** A 101 is never relayed here, and a 100 only to a client that waits for it. */
@@ -252,7 +272,8 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   #answerLocally(why: Failure): void {
     this.status = FAILURES[why.kind].status;
     this.#answered = "end";
-    const reply = localReply(why.kind, this.who?.requestId ?? randomHex(16), this.who?.traceId ?? null);
+    this.who ??= stranger(this.head);
+    const reply = localReply(why.kind, this.who.requestId, this.who.traceId);
     const bodyless = this.head.method === "HEAD";
     // A request that was refused for its form may be followed by bytes that nobody should read as another request.
     const close = this.road.draining || FAILURES[why.kind].fault === "client";
@@ -282,4 +303,15 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     recordExchange(this);
     release(this.bound);
   }
+}
+
+/** How long a head waits for its body; a client that sends them in two packets needs less. */
+const BODY_PATIENCE_MS = 4;
+
+function awaitBody(exchange: Exchange): void {
+  exchange.awaitBody();
+}
+
+function openWithoutBody(exchange: Exchange): void {
+  exchange.openWithoutBody();
 }

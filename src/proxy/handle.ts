@@ -72,16 +72,24 @@ function outgoingHead(
   who: Identity,
   bound: BoundSnapshot,
 ): OutgoingHead {
-  const { requestId, traceparent, peerTrusted } = who;
+  const { requestId, traceparent, traceBegun, peerTrusted } = who;
   const { controlHeaders } = plan;
   const { viaName } = bound.snapshot;
   return {
     method: head.method,
     target: facts.target.forward,
-    headers: outgoingHeaders(head, facts, { requestId, traceparent, peerTrusted, controlHeaders, viaName }),
+    headers: outgoingHeaders(head, facts, {
+      requestId,
+      traceparent,
+      traceBegun,
+      peerTrusted,
+      controlHeaders,
+      viaName,
+    }),
     body: facts.body,
     expectsContinue: head.minorVersion > 0 && facts.expect !== null && facts.body.kind !== "none",
     hasTrailers: facts.trailer !== null && facts.body.kind === "chunked",
+    bodyFollowsLater: false,
   };
 }
 

@@ -9,6 +9,8 @@ export interface Identity {
   readonly requestId: string;
   readonly traceparent: string;
   readonly traceId: string;
+  /** The trace begins here: what the client sent of one was absent or not valid. */
+  readonly traceBegun: boolean;
   readonly peerTrusted: boolean;
   /** The caller's address, looked up through trusted proxies. */
   readonly clientIp: string;
@@ -24,8 +26,22 @@ export function identify(head: RequestHead, facts: RequestFacts, bound: BoundSna
     requestId: kept ?? randomHex(16),
     traceparent,
     traceId: given ?? traceparent.slice(3, 35),
+    traceBegun: given === null,
     peerTrusted,
     clientIp: peerTrusted ? clientBehind(head.peerAddress, facts.forwardedFor, bound) : head.peerAddress,
+  };
+}
+
+/** Names for an exchange whose head could not be read: its answer and its log line carry them all the same. */
+export function stranger(head: RequestHead): Identity {
+  const traceparent = newTraceparent(randomHex(24));
+  return {
+    requestId: randomHex(16),
+    traceparent,
+    traceId: traceparent.slice(3, 35),
+    traceBegun: true,
+    peerTrusted: false,
+    clientIp: head.peerAddress,
   };
 }
 

@@ -73,10 +73,42 @@ export function recordExchange(exchange: Finished): void {
   }
 }
 
-/** Counts a reply that was made without any exchange: the bytes were no request. */
-export function recordRefusal(threadCells: Float64Array, kind: keyof typeof FAILURES): void {
-  add(threadCells, THREAD_WORDS.refusedBeforeRoute, 1);
-  add(threadCells, THREAD_WORDS.failures + FAILURE_KINDS.indexOf(kind), 1);
+/** Who sent bytes that are no request, and how the answer to them is named. */
+export interface Refused {
+  readonly requestId: string;
+  readonly traceId: string;
+  readonly peerAddress: string;
+}
+
+/** Counts and logs a reply that was made without any exchange. */
+export function recordRefusal(road: Road, why: Failure, to: Refused): void {
+  add(road.threadCells, THREAD_WORDS.refusedBeforeRoute, 1);
+  add(road.threadCells, THREAD_WORDS.failures + FAILURE_KINDS.indexOf(why.kind), 1);
+  const { snapshot } = road.current;
+  const { status, code } = FAILURES[why.kind];
+  if (!shouldLog(snapshot.accessLog, status, true, road.random)) return;
+  road.logAccess({
+    atMs: road.clock.wallMs(),
+    route: null,
+    arm: "none",
+    decision: null,
+    upstream: null,
+    method: "",
+    target: "",
+    status,
+    durationMs: 0,
+    upstreamMs: null,
+    bytesIn: 0,
+    bytesOut: 0,
+    attempts: 0,
+    requestId: to.requestId,
+    traceId: to.traceId,
+    clientAddress: to.peerAddress,
+    failure: code,
+    cause: causeText(why.cause),
+    generation: snapshot.generation,
+    endedBy: "client",
+  });
 }
 
 /** Adds to a counter of this thread. */

@@ -9,8 +9,7 @@ import { asksForWebSocket, readFacts, type RequestFacts } from "../model/request
 import { openTunnel, type Tunnel, type TunnelEvents } from "../transport/websocket-tunnel.ts";
 import type { Socket } from "node:net";
 import { findPlan, judge, pickArm } from "./handle.ts";
-import { identify, type Identity } from "./identify.ts";
-import { randomHex } from "./ids.ts";
+import { identify, stranger, type Identity } from "./identify.ts";
 import { localReplyBytes } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
 import { hold, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
@@ -77,7 +76,7 @@ class Upgrade implements Finished, TunnelEvents {
   }
 
   open(plan: Plan, decision: Decision, facts: RequestFacts, early: Buffer): void {
-    const { requestId, traceparent, peerTrusted } = this.who as Identity;
+    const { requestId, traceparent, traceBegun, peerTrusted } = this.who as Identity;
     this.plan = plan;
     this.decision = decision;
     this.arm = decision.arm === "candidate" && plan.candidate !== null ? plan.candidate : plan.baseline;
@@ -85,7 +84,7 @@ class Upgrade implements Finished, TunnelEvents {
     recordDecision(plan, decision);
     const { snapshot } = this.bound;
     const { controlHeaders } = plan;
-    const add = { requestId, traceparent, peerTrusted, controlHeaders, viaName: snapshot.viaName };
+    const add = { requestId, traceparent, traceBegun, peerTrusted, controlHeaders, viaName: snapshot.viaName };
     const headers = outgoingHeaders(this.head, facts, add);
     headers.push("connection", "upgrade", "upgrade", "websocket");
     const { upstream } = this.arm;
@@ -115,8 +114,10 @@ class Upgrade implements Finished, TunnelEvents {
   onFailure(why: Failure): Buffer {
     this.failure = why;
     this.status = FAILURES[why.kind].status;
+    this.who ??= stranger(this.head);
     this.#record();
-    return localReplyBytes(why.kind, this.who?.requestId ?? randomHex(16), this.who?.traceId ?? null);
+    const { requestId, traceId } = this.who;
+    return localReplyBytes(why.kind, requestId, traceId);
   }
 
   onClosed(): void {

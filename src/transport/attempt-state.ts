@@ -17,7 +17,7 @@ export interface AttemptEngine {
  * The part of an attempt that is the same whatever carries it: the order of what the sink hears, and the deadlines.
  *
  *   waiting ──granted──▶ sending ──request ended──▶ awaiting-head ──head──▶ answering ──▶ done
- *   acquire              idle                       responseHead            idle
+ * *   acquire              idle, while it refuses     responseHead            idle
  */
 export class AttemptState {
   readonly #sink: ResponseSink;
@@ -62,9 +62,10 @@ export class AttemptState {
     this.#rearm();
   }
 
-  /** Request body moved, so the upstream is alive. */
-  bodyMoved(): void {
-    if (this.#phase === "sending") this.#rearm();
+  /** Request body was offered. Only an upstream that refuses more is on the clock; a silent client is not its fault. */
+  offered(flowing: boolean): boolean {
+    if (this.#phase === "sending" && !flowing) this.#deadline.restart(this.#timeouts.idleTimeoutMs);
+    return flowing;
   }
 
   /** The request has been handed over to its end. */
@@ -102,7 +103,9 @@ export class AttemptState {
   }
 
   drained(): void {
-    if (this.#phase !== "done") this.#sink.onDrain();
+    if (this.#phase === "done") return;
+    if (this.#phase === "sending") this.#deadline.stop();
+    this.#sink.onDrain();
   }
 
   end(trailers: RawHeaders | null): void {
@@ -148,6 +151,8 @@ export class AttemptState {
   #rearm(): void {
     switch (this.#phase) {
       case "sending":
+        this.#deadline.stop();
+        return;
       case "answering":
         this.#deadline.restart(this.#timeouts.idleTimeoutMs);
         return;

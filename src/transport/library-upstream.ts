@@ -9,7 +9,7 @@ import { UpstreamPool, type Endpoint, type UpstreamEnvironment } from "./upstrea
 /**
  * The library engine towards an upstream: undici dispatch on connections that we pool ourselves, so that limits,
  * last-in-first-out reuse, fresh connections for replays and the counters are exact. What undici cannot carry (Expect,
- * request trailers, the asterisk form) goes over `node:http` with a connection of its own, under the same limits.
+ * request trailers, a head ahead of its body, the asterisk form) goes over `node:http` with a connection of its own, under the same limits.
  */
 export class LibraryUpstream implements Upstream {
   readonly spec: UpstreamSpec;
@@ -39,7 +39,7 @@ export class LibraryUpstream implements Upstream {
   }
 
   open(head: OutgoingHead, sink: ResponseSink, options: AttemptOptions): Attempt {
-    const special = head.expectsContinue || head.hasTrailers || head.target === "*";
+    const special = head.expectsContinue || head.hasTrailers || head.bodyFollowsLater || head.target === "*";
     const attempt = special
       ? new NodeAttempt(this.#pool, head, sink)
       : new UndiciAttempt(this.#pool, head, sink, options, (endpoint) => this.#connect(endpoint));

@@ -10,7 +10,7 @@ import { failureFromError } from "./upstream-errors.ts";
 
 /**
  * One try over `node:http`, for what undici refuses or drops: `Expect: 100-continue`, whose 100 must come from the
- * upstream, and request trailers. Each has a connection of its own, closed afterwards.
+ * upstream, request trailers, and a head that goes ahead of its body. Each has a connection of its own, closed afterwards.
  */
 export class NodeAttempt implements PooledAttempt<UndiciConnection> {
   readonly wantsFresh = true;
@@ -37,7 +37,7 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     const request = send(this.#requestOptions(endpoint));
     this.#request = request;
     this.#listen(request);
-    if (this.#head.expectsContinue) request.flushHeaders();
+    if (this.#head.expectsContinue || this.#head.bodyFollowsLater) request.flushHeaders();
     for (const chunk of this.#held.splice(0)) request.write(chunk);
     if (this.#heldEnd !== null || this.#head.body.kind === "none") this.#finishRequest(this.#heldEnd?.trailers ?? null);
   }
@@ -48,8 +48,7 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
 
   write(chunk: Buffer): boolean {
     if (this.#state.done) return true;
-    this.#state.bodyMoved();
-    if (this.#request !== null) return this.#request.write(chunk);
+    if (this.#request !== null) return this.#state.offered(this.#request.write(chunk));
     this.#held.push(chunk);
     return false;
   }

@@ -7,7 +7,7 @@ import type { DownstreamHandler, RequestHead } from "../model/exchange-types.ts"
 import type { DownstreamSpec, ListenerSpec, TlsMaterial } from "../model/snapshot.ts";
 import { factsOf, lingerClose } from "./connection-facts.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { NodeExchange } from "./node-exchange.ts";
+import { exchangeOf, NodeExchange } from "./node-exchange.ts";
 
 /** What a listener needs of its thread. */
 export interface ListenerEnvironment {
@@ -157,22 +157,24 @@ function onClientError(error: Error, socket: Socket, env: ListenerEnvironment): 
   const kind = refusalOf("code" in error ? String(error.code) : "");
   // A client that vanished, or one that broke off in the middle of a body, reads no answer from us.
   if (kind === null || !socket.writable) socket.destroy();
-  else afterAnswers(socket, () => refuse(socket, kind, error, env));
+  else afterAnswers(socket, kind, () => refuse(socket, kind, error, env));
 }
 
 /** Runs `then` when every answer that is under way on a connection, pipelined ones included, has been sent. */
-function afterAnswers(socket: Socket, then: () => void): void {
+function afterAnswers(
+  socket: Socket,
+  kind: "malformed-request" | "request-timeout" | "header-too-large",
+  then: () => void,
+): void {
   const answer = answerUnderWay(socket);
   if (answer === null) {
     then();
     return;
   }
-  // Its request may be the very one that broke; then it never ends, and the road hears of it through the request.
-  if (!answer.req.complete) {
-    socket.destroy();
-    return;
-  }
-  answer.once("finish", () => afterAnswers(socket, then));
+  const exchange = exchangeOf(answer.req);
+  // Its own request may be the one that broke, and then never ends: the road says so, or cuts what it has begun.
+  if (exchange !== null && !answer.req.complete) exchange.breakOff(kind);
+  else answer.once("finish", () => afterAnswers(socket, kind, then));
 }
 
 function answerUnderWay(socket: Socket): ServerResponse | null {
@@ -182,11 +184,11 @@ function answerUnderWay(socket: Socket): ServerResponse | null {
 function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: ListenerEnvironment): void {
   if (factsOf(socket).closing) return;
   socket.on("error", () => socket.destroy());
-  socket.write(env.handler.refusal(kind, cause));
+  socket.write(env.handler.refusal(kind, cause, factsOf(socket).peerAddress));
   lingerClose(socket, env.deadlines);
 }
 
-function refusalOf(code: string): FailureKind | null {
+function refusalOf(code: string): "malformed-request" | "request-timeout" | "header-too-large" | null {
   if (code === "HPE_HEADER_OVERFLOW") return "header-too-large";
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "request-timeout";
   return code.startsWith("HPE_") ? "malformed-request" : null;

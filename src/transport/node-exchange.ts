@@ -35,6 +35,7 @@ export class NodeExchange implements Downstream {
     this.#deadlines = deadlines;
     this.#windowMs = windowMs;
     this.#hasBody = announcesBody(request.rawHeaders);
+    EXCHANGES.set(request, this);
   }
 
   /** Starts the flow of events; the road has answered `onRequest`. */
@@ -127,6 +128,11 @@ export class NodeExchange implements Downstream {
     this.#events?.onGone("request-timeout");
   }
 
+  /** The rest of the request cannot be read. */
+  breakOff(kind: "malformed-request" | "request-timeout" | "header-too-large"): void {
+    if (!this.#over) this.#events?.onGone(kind === "request-timeout" ? kind : "malformed-request");
+  }
+
   #onBodyEnd(events: DownstreamEvents): void {
     if (this.#over) return;
     if (this.#response.writableLength === 0) this.#progress?.stop();
@@ -169,6 +175,13 @@ export class NodeExchange implements Downstream {
     const { socket } = this.#request;
     socket.destroySoon = () => lingerClose(socket, this.#deadlines);
   }
+}
+
+const EXCHANGES = new WeakMap<IncomingMessage, NodeExchange>();
+
+/** The exchange that a request belongs to. */
+export function exchangeOf(request: IncomingMessage): NodeExchange | null {
+  return EXCHANGES.get(request) ?? null;
 }
 
 function announcesBody(headers: RawHeaders): boolean {

@@ -56,8 +56,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
 
   write(chunk: Buffer): boolean {
     if (this.#body === null || this.#state.done) return true;
-    this.#state.bodyMoved();
-    return this.#body.offer(chunk);
+    return this.#state.offered(this.#body.offer(chunk));
   }
 
   end(): void {
@@ -129,6 +128,11 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
+    // undici takes a reset for the end of an answer that only the connection's end delimits.
+    if (this.#connection?.wasReset) {
+      this.#state.giveUp(failure("truncated-answer", "the connection was reset"));
+      return;
+    }
     this.showHead();
     const trailers = controller.rawTrailers;
     const clean = this.#state.requestEnded;
@@ -198,7 +202,6 @@ class BodyStream extends Readable {
   }
 
   override _read(): void {
-    this.#state.bodyMoved();
     if (!this.#held) return;
     this.#held = false;
     this.#state.drained();

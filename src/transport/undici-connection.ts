@@ -10,6 +10,8 @@ export class UndiciConnection implements PooledConnection {
   /** Requests that the present socket has served. */
   served = 0;
   closed = false;
+  /** The socket ended with an error. */
+  wasReset = false;
   #socket: Socket | null = null;
   /** The first bytes of the present answer, as many as say its version. */
   #opening = "";
@@ -39,7 +41,10 @@ export class UndiciConnection implements PooledConnection {
           }
           this.#socket = socket;
           this.served = 0;
-          this.#watchVersion(socket);
+          this.#watchOpening(socket);
+          socket.once("error", () => {
+            this.wasReset = true;
+          });
           callback(null, socket);
         });
       },
@@ -70,15 +75,16 @@ export class UndiciConnection implements PooledConnection {
     return this.#socket?.bytesRead ?? 0;
   }
 
-  /** undici reads with `read`; the bytes pass by here on their way to it. */
-  #watchVersion(socket: Socket): void {
+  /** undici reads with `read`; the opening of each answer passes by here on its way to it. */
+  #watchOpening(socket: Socket): void {
     const read = socket.read.bind(socket);
     socket.read = (size?: number): unknown => {
       const chunk: unknown = read(size);
-      if (this.#opening.length < OPENING_LENGTH && Buffer.isBuffer(chunk)) {
-        this.#opening += chunk.toString("latin1", 0, OPENING_LENGTH - this.#opening.length);
-      }
-      return chunk;
+      if (this.#opening.length >= OPENING_LENGTH || !Buffer.isBuffer(chunk)) return chunk;
+      const rest = this.#opening === "" ? withoutContinue(chunk) : chunk;
+      if (rest.length === 0) return socket.read(size);
+      this.#opening += rest.toString("latin1", 0, OPENING_LENGTH - this.#opening.length);
+      return rest;
     };
   }
 
@@ -89,6 +95,14 @@ export class UndiciConnection implements PooledConnection {
   }
 }
 
+/** An unasked 100 (RFC 9110 §15.2: to be ignored) makes undici drop the connection; one that came whole is cut out. */
+function withoutContinue(chunk: Buffer): Buffer {
+  if (!CONTINUE.test(chunk.toString("latin1", 0, 13))) return chunk;
+  const end = chunk.indexOf("\r\n\r\n");
+  return end === -1 ? chunk : chunk.subarray(end + 4);
+}
+
+const CONTINUE = /^HTTP\/1\.[01] 100[ \r]/;
 const OPENING_LENGTH = "HTTP/1.".length;
 
 /** Scheme, host and port of an endpoint as a URL. */

@@ -70,6 +70,7 @@ async function benchFor(t: TestContext, special: boolean, limits: Limits = {}): 
         body: { kind: "none" },
         expectsContinue: false,
         hasTrailers: special,
+        bodyFollowsLater: false,
       };
       return upstream.open({ ...plain, ...head }, sink, { freshConnection });
     },

@@ -18,6 +18,7 @@ function outgoing(
     peerTrusted: false,
     requestId: "id-1",
     traceparent: "tp",
+    traceBegun: false,
     viaName: "crossfade",
     controlHeaders: new Set(),
     ...add,
