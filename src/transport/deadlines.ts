@@ -1,3 +1,5 @@
+import { SwapList, type Listed } from "../base/swap-list.ts";
+
 /** Something that wants to hear when its time is over. */
 export interface Expiring {
   onExpired(): void;
@@ -17,7 +19,7 @@ export interface Deadline {
  *   tick ──▶ for each entry whose dueMs has passed: remove, then onExpired()
  */
 export class Deadlines {
-  readonly #entries = new Set<Entry>();
+  readonly #entries = new SwapList<Entry>();
   readonly #tickMs: number;
   readonly #nowMs: () => number;
   #timer: NodeJS.Timeout | null = null;
@@ -47,7 +49,7 @@ export class Deadlines {
       return;
     }
     entry.dueMs = this.#nowMs() + ms;
-    this.#entries.add(entry);
+    if (entry.listIndex === -1) this.#entries.add(entry);
     this.#timer ??= setInterval(() => this.#tick(), this.#tickMs).unref();
   }
 
@@ -62,15 +64,18 @@ export class Deadlines {
 
   #tick(): void {
     const now = this.#nowMs();
-    for (const entry of this.#entries) {
-      if (entry.dueMs > now) continue;
+    // Backwards: what a delete puts into this place was looked at already.
+    for (let i = this.#entries.size - 1; i >= 0; i--) {
+      const entry = this.#entries.at(i);
+      if (entry === undefined || entry.dueMs > now) continue;
       this.remove(entry);
       entry.target.onExpired();
     }
   }
 }
 
-class Entry implements Deadline {
+class Entry implements Deadline, Listed {
+  listIndex = -1;
   readonly #owner: Deadlines;
   readonly target: Expiring;
   dueMs = 0;

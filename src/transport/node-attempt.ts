@@ -13,6 +13,7 @@ import { failureFromError } from "./upstream-errors.ts";
  * upstream, request trailers, and a head that goes ahead of its body. Each has a connection of its own, closed afterwards.
  */
 export class NodeAttempt implements PooledAttempt<UndiciConnection> {
+  listIndex = -1;
   readonly wantsFresh = true;
   readonly #pool: UpstreamPool<UndiciConnection>;
   readonly #head: OutgoingHead;

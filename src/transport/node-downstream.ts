@@ -196,9 +196,12 @@ function refusalOf(code: string): "malformed-request" | "request-timeout" | "hea
 
 function listen(server: Server, spec: ListenerSpec, reusePort: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const onError = (cause: Error): void => {
+      reject(new Error(`listen: cannot listen on "${spec.host}" port ${spec.port}: ${cause.message}`, { cause }));
+    };
+    server.once("error", onError);
     server.listen({ host: spec.host, port: spec.port, reusePort, backlog: 1024 }, () => {
-      server.off("error", reject);
+      server.off("error", onError);
       server.on("error", () => {});
       resolve();
     });

@@ -35,7 +35,7 @@ export class NodeExchange implements Downstream {
     this.#deadlines = deadlines;
     this.#windowMs = windowMs;
     this.#hasBody = announcesBody(request.rawHeaders);
-    EXCHANGES.set(request, this);
+    (request as Marked)[EXCHANGE] = this;
   }
 
   /** Starts the flow of events; the road has answered `onRequest`. */
@@ -177,11 +177,13 @@ export class NodeExchange implements Downstream {
   }
 }
 
-const EXCHANGES = new WeakMap<IncomingMessage, NodeExchange>();
+// A property and not a WeakMap: a weak entry per request would be the collector's work at every turn.
+const EXCHANGE = Symbol("crossfade exchange");
+type Marked = IncomingMessage & { [EXCHANGE]?: NodeExchange };
 
 /** The exchange that a request belongs to. */
 export function exchangeOf(request: IncomingMessage): NodeExchange | null {
-  return EXCHANGES.get(request) ?? null;
+  return (request as Marked)[EXCHANGE] ?? null;
 }
 
 function announcesBody(headers: RawHeaders): boolean {

@@ -13,6 +13,7 @@ type Connect = (endpoint: Endpoint<UndiciConnection>) => UndiciConnection;
 
 /** One try over undici. Also the dispatch handler, so that nothing is allocated per callback. */
 export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatcher.DispatchHandler {
+  listIndex = -1;
   readonly wantsFresh: boolean;
   readonly #pool: UpstreamPool<UndiciConnection>;
   readonly #head: OutgoingHead;

@@ -1,5 +1,6 @@
 import { UPSTREAM_WORDS } from "../base/cells.ts";
 import { failure } from "../base/failure.ts";
+import { SwapList, type Listed } from "../base/swap-list.ts";
 import type { Attempt } from "../model/exchange-types.ts";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -20,7 +21,7 @@ export interface PooledConnection {
 }
 
 /** An attempt as the pool sees it. */
-export interface PooledAttempt<C extends PooledConnection> extends Attempt {
+export interface PooledAttempt<C extends PooledConnection> extends Attempt, Listed {
   /** A slot is free: start on this endpoint, over this idle connection if there is one. */
   run(endpoint: Endpoint<C>, connection: C | null): void;
   /** No slot was free and none may be waited for. */
@@ -47,7 +48,7 @@ export class UpstreamPool<C extends PooledConnection> {
   readonly #maxConnections: number;
   readonly #maxPending: number;
   readonly #waiting = new Set<PooledAttempt<C>>();
-  readonly #running = new Set<PooledAttempt<C>>();
+  readonly #running = new SwapList<PooledAttempt<C>>();
   #next = 0;
   #closed: (() => void) | null = null;
 
@@ -175,7 +176,7 @@ export class UpstreamPool<C extends PooledConnection> {
   }
 
   #abortAll(): void {
-    for (const attempt of this.#running) attempt.abort(failure("draining"));
+    for (const attempt of this.#running.snapshot()) attempt.abort(failure("draining"));
   }
 
   #finishClosing(): void {
