@@ -7,7 +7,7 @@ export async function run(configPath: string, { stderr, env }: CliStreams): Prom
   try {
     sidecar = await startSidecar(configPath, env);
   } catch (error) {
-    stderr(`crossfade: ${configPath} was refused\n${error instanceof Error ? error.message : String(error)}\n`);
+    stderr(`crossfade: cannot start with ${configPath}\n${error instanceof Error ? error.message : String(error)}\n`);
     return error instanceof ConfigRefused || isStartProblem(error) ? 1 : 70;
   }
   return untilSignal(sidecar);

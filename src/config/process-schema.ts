@@ -120,7 +120,7 @@ export const logSchema = z
     access: scalar<AccessLogSpec>({
       title: "none | errors | all | share",
       description:
-        "Which requests get a line: none, errors (5xx and broken ones), all, or a share such as 1% and every error.",
+        "Which requests get a line: none, errors (statuses from 400 on and broken ones), all, or a share such as 1% and every error.",
       json: { type: "string", pattern: String.raw`^(none|errors|all|\d{1,3}(\.\d{1,4})?%)$|\$\{.+\}` },
       read: readAccess,
     }).prefault("errors"),

@@ -14,10 +14,13 @@ const timeoutsSchema = z
     connect: duration("TCP and TLS handshake.").prefault("1s"),
     responseHead: duration("From the request sent to the first byte of the answer's head.").prefault("15s"),
     idle: duration("Longest silence of the upstream inside an answer.").prefault("60s"),
-    request: duration("The whole exchange, every try included. Streams that live longer need more, or 0s.", {
-      min: 0,
-      max: MAX_TIMER_MS,
-    }).prefault("30s"),
+    request: duration(
+      "From the end of the request to the head of its answer, every try included. It does not cut streams.",
+      {
+        min: 0,
+        max: MAX_TIMER_MS,
+      },
+    ).prefault("30s"),
   })
   .meta({ description: "How long to wait for an upstream." })
   .prefault({});

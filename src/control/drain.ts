@@ -18,7 +18,12 @@ export interface DrainOptions {
  */
 export async function drainTraffic(options: DrainOptions): Promise<void> {
   const { deadlineMs, lameDuckMs, onEvent, plane } = options;
-  onEvent({ level: "info", name: "drain-started", message: "drain started", fields: { lameDuckMs, deadlineMs } });
+  onEvent({
+    level: "info",
+    name: "drain-started",
+    message: "drain started",
+    fields: { lameDuckMs, deadlineMs, hint: "a second signal ends it now" },
+  });
   plane.announceDrain();
   if (lameDuckMs > 0) await sleep(lameDuckMs);
   await plane.drain(deadlineMs - lameDuckMs);

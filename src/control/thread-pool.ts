@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { blockView, ROUTE_WORDS, THREAD_WORDS, UPSTREAM_WORDS } from "../base/cells.ts";
 import type { StateEventSink } from "../base/state-event.ts";
@@ -42,6 +43,23 @@ interface Seat {
   restartMs: number;
 }
 
+/** Threads share an address, which would let a second process join unseen: the address must be nobody's first. */
+async function assertFree({ host, port }: ListenerSpec): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      probe.once("error", reject);
+      probe.listen({ host, port, exclusive: true }, resolve);
+    });
+  } catch (cause) {
+    throw new Error(`listen: cannot listen on "${host}" port ${port}: ${(cause as Error).message}`, { cause });
+  }
+  await new Promise((resolve) => {
+    probe.close(resolve);
+  });
+}
+
 class ThreadPool implements TrafficPlane {
   readonly #options: ThreadPoolOptions;
   readonly #seats: Seat[] = [];
@@ -62,6 +80,7 @@ class ThreadPool implements TrafficPlane {
 
   /** The first thread finds out the real ports; the others listen on those. */
   async start(): Promise<void> {
+    for (const listener of this.#listeners) await assertFree(listener);
     const [first, ...others] = this.#seats as [Seat, ...Seat[]];
     this.ports = await this.#spawn(first);
     this.#listeners = this.#listeners.map((listener, i) => ({ ...listener, port: this.ports[i] ?? listener.port }));

@@ -45,6 +45,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   arm: BoundArm | null = null;
   /** 0 until the client has seen a status line. */
   status = 0;
+  servedBy: string | null = null;
   failure: Failure | null = null;
   attempts = 0;
   upstreamMs: number | null = null;
@@ -243,6 +244,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     recordFirstByte(arm, this.road.clock.nowMs() - this.#attemptStartedMs);
     this.#deadline?.stop();
     this.status = head.status;
+    this.servedBy = arm.upstream.name;
     this.#answered = "head";
     this.#bodyless = isBodyless(this.head.method, head.status);
     this.#passTrailers ||= headerValue(head.headers, "trailer") !== null;
@@ -273,7 +275,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.status = FAILURES[why.kind].status;
     this.#answered = "end";
     this.who ??= stranger(this.head);
-    const reply = localReply(why.kind, this.who.requestId, this.who.traceId);
+    const reply = localReply(why.kind, this.who.requestId, this.who.traceId, this.#version());
     const bodyless = this.head.method === "HEAD";
     // A request that was refused for its form may be followed by bytes that nobody should read as another request.
     const close = this.road.draining || FAILURES[why.kind].fault === "client";
@@ -283,6 +285,12 @@ export class Exchange implements ResponseSink, DownstreamEvents {
       this.#downstream.sendData(reply.body);
     }
     this.#downstream.sendEnd(null);
+  }
+
+  /** The field that says which upstream it is about; null before an arm was picked. */
+  #version(): readonly [string, string] | null {
+    if (this.plan === null || this.arm === null) return null;
+    return [this.plan.route.versionHeader, this.arm.upstream.name];
   }
 
   #startDeadline(): void {

@@ -14,8 +14,16 @@ const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /** Seconds after which a client may try again, on answers that say "not now". */
 const RETRY_AFTER_S = 1;
 
-/** The structured answer to a failure; the cause never appears in it. */
-export function localReply(kind: FailureKind, requestId: string, traceId: string | null): LocalReply {
+/**
+ * The structured answer to a failure; the cause never appears in it. `version`: field name and value that say which
+ * upstream it is about, once an arm was picked.
+ */
+export function localReply(
+  kind: FailureKind,
+  requestId: string,
+  traceId: string,
+  version: readonly [string, string] | null,
+): LocalReply {
   const { status, code, message } = FAILURES[kind];
   const body = Buffer.from(`${JSON.stringify({ error: { code, message, requestId, traceId } })}\n`);
   const headers = [
@@ -30,6 +38,7 @@ export function localReply(kind: FailureKind, requestId: string, traceId: string
     "x-request-id",
     requestId,
   ];
+  if (version !== null) headers.push(...version);
   if (status === 503) headers.push("retry-after", String(RETRY_AFTER_S));
   if (status === 405) headers.push("allow", METHODS);
   return { head: { status, reason: STATUS_CODES[status] ?? "", headers }, body };
@@ -41,8 +50,8 @@ export function optionsReply(requestId: string): ResponseHead {
 }
 
 /** The same as bytes on a connection that is closed afterwards: for what was no request, and for refused upgrades. */
-export function localReplyBytes(kind: FailureKind, requestId: string, traceId: string | null): Buffer {
-  const { head, body } = localReply(kind, requestId, traceId);
+export function localReplyBytes(kind: FailureKind, requestId: string, traceId: string): Buffer {
+  const { head, body } = localReply(kind, requestId, traceId, null);
   const lines = [`HTTP/1.1 ${head.status} ${head.reason}`, `date: ${new Date().toUTCString()}`];
   for (let i = 0; i < head.headers.length; i += 2) lines.push(`${head.headers[i]}: ${head.headers[i + 1]}`);
   lines.push("connection: close", "", "");

@@ -29,6 +29,8 @@ export interface Finished {
   readonly decision: Decision | null;
   readonly arm: BoundArm | null;
   readonly status: number;
+  /** The upstream whose answer the client got; null for a local reply. */
+  readonly servedBy: string | null;
   readonly failure: Failure | null;
   readonly attempts: number;
   readonly upstreamMs: number | null;
@@ -118,6 +120,8 @@ export function add(cells: Float64Array, word: number, amount: number): void {
 
 function recordFailure(exchange: Finished): void {
   const { kind } = exchange.failure as Failure;
+  // An upstream's failures are counted where they happen, by its attempts.
+  if (FAILURES[kind].fault === "upstream") return;
   add(exchange.road.threadCells, THREAD_WORDS.failures + FAILURE_KINDS.indexOf(kind), 1);
 }
 
@@ -131,14 +135,13 @@ function observe(cells: Float64Array, durationMs: number): void {
 }
 
 function accessRecord(exchange: Finished, durationMs: number): AccessRecord {
-  const { failure, arm, who } = exchange;
-  const upstreamServed = arm !== null && (failure === null || exchange.bytesOut > 0) ? arm.upstream.name : null;
+  const { arm, failure, who } = exchange;
   return {
     atMs: exchange.startedWallMs,
     route: exchange.plan?.route.name ?? null,
     arm: arm?.arm ?? "none",
     decision: exchange.decision?.reason ?? null,
-    upstream: upstreamServed,
+    upstream: exchange.servedBy,
     method: exchange.head.method,
     target: accessTarget(exchange.head.target),
     status: exchange.status,

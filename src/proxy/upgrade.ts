@@ -3,9 +3,10 @@ import { FAILURES, failure, type Failure, type FailureKind } from "../base/failu
 import { answerHeaders, answerProblem } from "../model/answer.ts";
 import type { Decision } from "../model/decide.ts";
 import type { RequestHead, ResponseHead } from "../model/exchange-types.ts";
-import { headerValue } from "../model/headers.ts";
+import { joinedHeader } from "../model/headers.ts";
 import { outgoingHeaders } from "../model/outgoing.ts";
 import { asksForWebSocket, readFacts, type RequestFacts } from "../model/request-facts.ts";
+import { lingerClose } from "../transport/connection-facts.ts";
 import { openTunnel, type Tunnel, type TunnelEvents } from "../transport/websocket-tunnel.ts";
 import type { Socket } from "node:net";
 import { findPlan, judge, pickArm } from "./handle.ts";
@@ -21,6 +22,8 @@ const WEBSOCKET_KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 
 /** True when a head asks for a WebSocket; every other upgrade is stripped and served as a plain request. */
 export function wantsTunnel(head: RequestHead): boolean {
+  // HTTP/1.0 knows no Upgrade: it is ignored there (RFC 9110 §7.8).
+  if (head.minorVersion === 0) return false;
   const facts = readFacts(head);
   return typeof facts !== "string" && asksForWebSocket(facts, head.method);
 }
@@ -37,7 +40,7 @@ export function handleUpgrade(road: Road, head: RequestHead, socket: Socket, ear
   upgrade.who = who;
   const plan = findPlan(upgrade.bound, head, facts);
   if (plan === null) upgrade.refuse("no-route");
-  else if (!WEBSOCKET_KEY.test(headerValue(head.headers, "sec-websocket-key") ?? ""))
+  else if (!WEBSOCKET_KEY.test(joinedHeader(head.headers, "sec-websocket-key") ?? ""))
     upgrade.refuse("malformed-request");
   else upgrade.open(plan, pickArm(road, plan, head, facts, who), facts, early);
 }
@@ -58,6 +61,7 @@ class Upgrade implements Finished, TunnelEvents {
   decision: Decision | null = null;
   arm: BoundArm | null = null;
   status = 0;
+  servedBy: string | null = null;
   failure: Failure | null = null;
   upstreamMs: number | null = null;
   readonly #socket: Socket;
@@ -96,8 +100,11 @@ class Upgrade implements Finished, TunnelEvents {
   }
 
   refuse(kind: FailureKind): void {
-    this.#socket.on("error", () => this.#socket.destroy());
-    this.#socket.end(this.onFailure(failure(kind)));
+    const socket = this.#socket;
+    socket.on("error", () => socket.destroy());
+    socket.write(this.onFailure(failure(kind)));
+    // A client that never ends its own side must not hold the connection.
+    lingerClose(socket, this.road.deadlines);
     this.onClosed();
   }
 
@@ -135,6 +142,7 @@ class Upgrade implements Finished, TunnelEvents {
 
   #answered(head: ResponseHead): readonly string[] {
     this.status = head.status;
+    this.servedBy = (this.arm as BoundArm).upstream.name;
     this.upstreamMs = this.road.clock.nowMs() - this.startedMs;
     this.#record();
     const { route } = this.plan as Plan;

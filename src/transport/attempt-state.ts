@@ -126,8 +126,7 @@ export class AttemptState {
   }
 
   #report(why: Failure): void {
-    const word = UPSTREAM_WORDS.failures + FAILURE_KINDS.indexOf(why.kind);
-    this.#counters[word] = (this.#counters[word] as number) + 1;
+    this.#count(UPSTREAM_WORDS.failures + FAILURE_KINDS.indexOf(why.kind));
     this.#sink.onFailure(why, { sent: this.sent });
   }
 
@@ -138,7 +137,12 @@ export class AttemptState {
 
   /** Deadline. */
   onExpired(): void {
+    if (this.#phase === "waiting") this.#count(UPSTREAM_WORDS.acquireTimedOut);
     this.giveUp(failure(expiryOf(this.#phase)));
+  }
+
+  #count(word: number): void {
+    this.#counters[word] = (this.#counters[word] as number) + 1;
   }
 
   #finish(): boolean {

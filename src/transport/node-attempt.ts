@@ -47,6 +47,10 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     this.#state.fail(failure("overflow"));
   }
 
+  expire(): void {
+    this.#state.giveUp(failure("draining"));
+  }
+
   write(chunk: Buffer): boolean {
     if (this.#state.done) return true;
     if (this.#request !== null) return this.#state.offered(this.#request.write(chunk));

@@ -55,6 +55,10 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
     this.#state.fail(failure("overflow"));
   }
 
+  expire(): void {
+    this.#state.giveUp(failure("draining"));
+  }
+
   write(chunk: Buffer): boolean {
     if (this.#body === null || this.#state.done) return true;
     return this.#state.offered(this.#body.offer(chunk));

@@ -1,5 +1,4 @@
 import { UPSTREAM_WORDS } from "../base/cells.ts";
-import { failure } from "../base/failure.ts";
 import { SwapList, type Listed } from "../base/swap-list.ts";
 import type { Attempt } from "../model/exchange-types.ts";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
@@ -26,6 +25,8 @@ export interface PooledAttempt<C extends PooledConnection> extends Attempt, List
   run(endpoint: Endpoint<C>, connection: C | null): void;
   /** No slot was free and none may be waited for. */
   refuse(): void;
+  /** The upstream is closing and its patience is over. */
+  expire(): void;
   readonly wantsFresh: boolean;
 }
 
@@ -176,7 +177,7 @@ export class UpstreamPool<C extends PooledConnection> {
   }
 
   #abortAll(): void {
-    for (const attempt of this.#running.snapshot()) attempt.abort(failure("draining"));
+    for (const attempt of this.#running.snapshot()) attempt.expire();
   }
 
   #finishClosing(): void {

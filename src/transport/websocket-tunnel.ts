@@ -41,9 +41,14 @@ export interface Tunnel {
 type Phase = "asking" | "open" | "refused" | "closed";
 
 const CLOSE_GRACE_MS = 5_000;
+/** How much a client may send ahead of the upstream's 101; more stays in its own buffers. */
+const EARLY_BYTES = 65_536;
 
 // One for the process: it holds no connections of its own.
 const library = createProxyServer({ ws: true });
+// It repeats every error of a client's socket as its own event, and an "error" that nobody hears ends the process. The
+// guard listens to the socket itself.
+library.on("error", () => {});
 
 /**
  * A WebSocket upgrade by http-proxy-3's `ws()`, behind a guard. The library dials, asks and pipes; the guard sees to what
@@ -76,6 +81,8 @@ class GuardedTunnel implements Tunnel {
   #upstreamRequest: ClientRequest | null = null;
   #upstreamSocket: Socket | null = null;
   #bytesSeen = 0;
+  readonly #early: Buffer[] = [];
+  #earlyBytes = 0;
 
   constructor(ask: TunnelRequest, client: Socket, early: Buffer, deadlines: Deadlines, events: TunnelEvents) {
     this.#ask = ask;
@@ -83,8 +90,9 @@ class GuardedTunnel implements Tunnel {
     this.#deadlines = deadlines;
     this.#events = events;
     this.#deadline = deadlines.start(ask.upstream.timeouts.responseHeadTimeoutMs, this);
+    this.#holdEarly(early);
     this.#watchClient();
-    this.#dial(early);
+    this.#dial();
   }
 
   destroy(): void {
@@ -107,14 +115,19 @@ class GuardedTunnel implements Tunnel {
     this.#deadline.restart(this.#ask.idleTimeoutMs);
   }
 
-  /** While we ask, nobody reads the client; without a listener its leaving would go unnoticed. */
+  #holdEarly(chunk: Buffer): void {
+    this.#earlyBytes += chunk.length;
+    if (chunk.length > 0) this.#early.push(chunk);
+  }
+
+  /** While we ask, the client is read and what it says is held back: its leaving shows only behind its last byte. */
   #watchClient(): void {
     const client = this.#client;
-    const onReadable = (): void => {
-      // Only an end can be read from an empty buffer; early bytes stay where they are.
-      if (this.#phase === "asking" && client.readableLength === 0) client.read();
-    };
-    client.on("readable", onReadable);
+    client.on("readable", () => {
+      if (this.#phase !== "asking" || this.#earlyBytes >= EARLY_BYTES) return;
+      const chunk = client.read() as Buffer | null;
+      if (chunk !== null) this.#holdEarly(chunk);
+    });
     client.once("end", () => {
       if (this.#phase === "asking") this.destroy();
     });
@@ -122,7 +135,7 @@ class GuardedTunnel implements Tunnel {
     client.once("close", () => this.#close());
   }
 
-  #dial(early: Buffer): void {
+  #dial(): void {
     const { endpoint, upstream } = this.#ask;
     const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
     const asked = {
@@ -136,7 +149,7 @@ class GuardedTunnel implements Tunnel {
     library.ws(
       asked as unknown as IncomingMessage,
       this.#client,
-      early,
+      Buffer.alloc(0),
       {
         target: {
           protocol: `${endpoint.scheme}:`,
@@ -186,6 +199,7 @@ class GuardedTunnel implements Tunnel {
     this.#phase = "open";
     this.#upstreamSocket = socket;
     this.#client.removeAllListeners("readable");
+    if (this.#earlyBytes > 0) this.#client.unshift(Buffer.concat(this.#early.splice(0)));
     const fields = this.#events.onOpen(headOf(answer));
     answer.headers = fieldsOf([...fields, "connection", "upgrade", "upgrade", "websocket"]);
     socket.once("close", () => this.#endClient());
