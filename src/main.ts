@@ -1,8 +1,4 @@
 /** The command line. `bin/crossfade.js` starts it under a Node that can run it. */
-import { check } from "./cli/check.ts";
-import { ctl } from "./cli/ctl.ts";
-import { explain } from "./cli/explain.ts";
-import { run } from "./cli/run.ts";
 import type { CliStreams } from "./cli/streams.ts";
 import { VERSION } from "./version.ts";
 
@@ -26,19 +22,22 @@ const streams: CliStreams = {
   env: process.env,
 };
 
+// Each command loads what it needs: ctl should answer at once and not start a proxy's worth of modules.
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   switch (command) {
     case "run": {
       const path = configArgument(rest);
-      return path === null ? usage("run needs --config FILE") : run(path, streams);
+      if (path === null) return usage("run needs --config FILE");
+      const { run } = await import("./cli/run.ts");
+      return run(path, streams);
     }
     case "check":
-      return rest.length === 1 && rest[0] !== undefined ? check(rest[0], streams) : usage("check needs one FILE");
+      return checkFile(rest);
     case "explain":
-      return explain(rest, streams);
+      return (await import("./cli/explain.ts")).explain(rest, streams);
     case "ctl":
-      return ctl(rest, streams);
+      return (await import("./cli/ctl.ts")).ctl(rest, streams);
     case "--version":
     case "version":
       streams.stdout(`${VERSION}\n`);
@@ -53,6 +52,13 @@ async function main(args: readonly string[]): Promise<number> {
     default:
       return usage(`there is no command ${JSON.stringify(command)}`);
   }
+}
+
+async function checkFile(args: readonly string[]): Promise<number> {
+  const [path] = args;
+  if (path === undefined || args.length > 1) return usage("check needs one FILE");
+  const { check } = await import("./cli/check.ts");
+  return check(path, streams);
 }
 
 function configArgument(args: readonly string[]): string | null {

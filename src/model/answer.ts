@@ -1,5 +1,5 @@
 import type { RawHeaders, ResponseHead } from "./exchange-types.ts";
-import { headerValue, isNamed, joinedHeader, listHasToken } from "./headers.ts";
+import { headerValue, HOP_BY_HOP, isNamed, joinedHeader, listHasToken } from "./headers.ts";
 import { connectionNamed, isControlHeader } from "./outgoing.ts";
 
 /** What the road adds to an answer before the client sees it. */
@@ -63,7 +63,7 @@ function endToEnd(head: ResponseHead, alsoDrop: (lowerName: string) => boolean):
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
     const lower = name.toLowerCase();
-    if (DROPPED_ANSWER_FIELDS.has(lower) || alsoDrop(lower) || (named !== null && named.has(lower))) continue;
+    if (HOP_BY_HOP.has(lower) || alsoDrop(lower) || (named !== null && named.has(lower))) continue;
     if (lower === "content-length") {
       // The upstream engine has made sure that repeats agree; one is enough.
       if (lengthSeen) continue;
@@ -106,7 +106,7 @@ export function safeTrailers(trailers: RawHeaders | null): RawHeaders | null {
     const lower = (trailers[i] as string).toLowerCase();
     if (
       isControlHeader(lower) ||
-      DROPPED_ANSWER_FIELDS.has(lower) ||
+      HOP_BY_HOP.has(lower) ||
       FORBIDDEN_TRAILERS.has(lower) ||
       !NAME.test(lower) ||
       BAD_VALUE.test(trailers[i + 1] as string)
@@ -121,20 +121,6 @@ export function safeTrailers(trailers: RawHeaders | null): RawHeaders | null {
 export function closesConnection(head: ResponseHead): boolean {
   return listHasToken(headerValue(head.headers, "connection"), "close");
 }
-
-const DROPPED_ANSWER_FIELDS: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-  "alt-svc",
-]);
 
 const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
   "content-length",

@@ -33,3 +33,18 @@ export function listHasToken(list: string | null, lowerToken: string): boolean {
 export function isNamed(name: string, lowerName: string): boolean {
   return name === lowerName || (name.length === lowerName.length && name.toLowerCase() === lowerName);
 }
+
+/** Fields that end at each hop, both ways (RFC 9110 §7.6.1, and what other proxies learned to drop); lower case. */
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings",
+  "alt-svc",
+]);

@@ -1,5 +1,5 @@
 import type { RequestHead } from "./exchange-types.ts";
-import { listHasToken } from "./headers.ts";
+import { HOP_BY_HOP, listHasToken } from "./headers.ts";
 import { hopsLeft, type RequestFacts } from "./request-facts.ts";
 
 /** What the road knows about the caller and adds to the request. */
@@ -74,21 +74,11 @@ function pushForwarded(out: string[], head: RequestHead, facts: RequestFacts, ad
   out.push("via", facts.via === null ? hop : `${facts.via}, ${hop}`);
 }
 
-/** Fields that end here or that we write ourselves (RFC 9110 §7.6.1, and what other proxies learned to drop). */
+/** Fields that end here or that we write ourselves. */
 const DROPPED_REQUEST_FIELDS: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
   "host",
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "te",
-  "trailer",
-  "transfer-encoding",
   "content-length",
-  "upgrade",
-  "http2-settings",
-  "alt-svc",
   "expect",
   "x-forwarded-for",
   "x-forwarded-proto",

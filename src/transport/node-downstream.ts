@@ -87,7 +87,9 @@ function newServer(tls: TlsMaterial | null, limits: DownstreamSpec, env: Listene
     insecureHTTPParser: false,
     shouldUpgradeCallback: (request) => env.handler.wantsTunnel(headFrom(request)),
   };
-  return tls === null ? createServer(options) : createTlsServer({ ...options, ...tlsServerOptions(tls) });
+  if (tls === null) return createServer(options);
+  // Node's own limit for a handshake is two minutes; to us it is the first part of the head.
+  return createTlsServer({ ...options, ...tlsServerOptions(tls), handshakeTimeout: limits.headerTimeoutMs });
 }
 
 function tlsServerOptions(tls: TlsMaterial): object {

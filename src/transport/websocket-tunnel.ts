@@ -137,6 +137,7 @@ class GuardedTunnel implements Tunnel {
 
   #dial(): void {
     const { endpoint, upstream } = this.#ask;
+    const trust = tlsOptions(upstream, endpoint);
     const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
     const asked = {
       method: "GET",
@@ -156,11 +157,13 @@ class GuardedTunnel implements Tunnel {
           host: `${host}:${endpoint.port}`,
           hostname: host,
           port: endpoint.port,
+          // The library takes ca, cert and key from here, and the name to verify from `ssl`.
+          ...trust,
         },
         prependPath: false,
         connectTimeout: upstream.timeouts.connectTimeoutMs,
         // The library builds its request options on top of this object.
-        ssl: { allowHalfOpen: true, ...tlsOptions(upstream, endpoint) },
+        ssl: { allowHalfOpen: true, ...trust },
       },
       (error: Error) => this.#fail(this.#failureFrom(error)),
     );
