@@ -12,7 +12,6 @@ import { checkCertificates } from "./control/cert-files.ts";
 import { readConfig, resolveBeside, type ConfigReading } from "./control/config-reading.ts";
 import { ConfigSource } from "./control/config-source.ts";
 import { drainTraffic } from "./control/drain.ts";
-import { openInlinePlane } from "./control/inline-plane.ts";
 import { startLabThread, type LabThread } from "./control/lab-supervisor.ts";
 import { openSnapshotStore, type ProposeResult, type SnapshotStore } from "./control/snapshot-store.ts";
 import { openThreadPool } from "./control/thread-pool.ts";
@@ -138,7 +137,7 @@ async function openParts(
   return { state, store, source, cells, plane, lab, auditLog, startedAtMs: systemClock.wallMs() };
 }
 
-function openPlane(
+async function openPlane(
   config: Config,
   store: SnapshotStore,
   cells: CellTable,
@@ -149,6 +148,8 @@ function openPlane(
   const snapshot = store.current;
   const { threads } = config.runtime;
   if (threads === "inline" || lab === null) {
+    // With threads, the control thread never loads the road and its engines.
+    const { openInlinePlane } = await import("./control/inline-plane.ts");
     const accessWriter = createAccessWriter(createLogger({ level: config.log.level }));
     return openInlinePlane({ listeners, snapshot, cells, clock: systemClock, random: Math.random, accessWriter });
   }

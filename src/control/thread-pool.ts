@@ -20,6 +20,8 @@ export interface ThreadPoolOptions {
   readonly onEvent: StateEventSink;
 }
 
+/** Requests live for milliseconds: a larger nursery holds more garbage, not more requests. Measured in bench/README.md. */
+const YOUNG_GENERATION_MB = 24;
 const FIRST_RESTART_MS = 50;
 const LONGEST_RESTART_MS = 5_000;
 /** A thread that lived this long was healthy: its next crash starts the delays over. */
@@ -135,7 +137,11 @@ class ThreadPool implements TrafficPlane {
       pages: cells.pagesOf(seat.index),
       words: cells.words.buffer as SharedArrayBuffer,
     };
-    const worker = new Worker(entry, { workerData: start, name: `crossfade-data-${seat.index}` });
+    const worker = new Worker(entry, {
+      workerData: start,
+      name: `crossfade-data-${seat.index}`,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     seat.worker = worker;
     seat.state = "starting";
     seat.bornMs = performance.now();
