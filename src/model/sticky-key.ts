@@ -23,13 +23,30 @@ export function stickyKey(sources: readonly StickySource[], from: KeySources): s
 function keyFrom(source: StickySource, from: KeySources): string | null {
   switch (source.kind) {
     case "header":
-      return headerValue(from.head.headers, source.name);
+      return textFromField(headerValue(from.head.headers, source.name));
     case "cookie":
-      return cookieValue(from.cookie, source.name);
+      return textFromField(cookieValue(from.cookie, source.name));
     case "query":
       return queryValue(from.query, source.name);
     case "client-ip":
       return from.clientIp;
+  }
+}
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Header fields come as one character per byte. A name in UTF-8 is read as what it says, so that the same caller has the
+ * same bucket by header, by cookie, by query and on somebody else's calculator.
+ */
+function textFromField(value: string | null): string | null {
+  // Nearly all keys are ASCII. What is no byte was typed by a person, who means what it says.
+  if (value === null || !/[\x80-\xff]/.test(value) || /[\u0100-\uffff]/.test(value)) return value;
+  try {
+    return UTF8.decode(Uint8Array.from(value, (character) => character.charCodeAt(0)));
+  } catch {
+    // Not UTF-8: the bytes are as good a name for a caller.
+    return value;
   }
 }
 

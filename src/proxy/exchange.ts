@@ -278,8 +278,8 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     const reply = localReply(why.kind, this.who.requestId, this.who.traceId, this.#version());
     const bodyless = this.head.method === "HEAD";
     // A request that was refused for its form may be followed by bytes that nobody should read as another request.
-    const close = this.road.draining || FAILURES[why.kind].fault === "client";
-    this.#downstream.sendHead(reply.head, { close: close && why.kind !== "no-route", bodyless });
+    const refused = FAILURES[why.kind].fault === "client" && why.kind !== "no-route";
+    this.#downstream.sendHead(reply.head, { close: refused || this.road.draining, bodyless });
     if (!bodyless) {
       this.bytesOut += reply.body.length;
       this.#downstream.sendData(reply.body);

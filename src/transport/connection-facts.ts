@@ -10,6 +10,16 @@ export interface ConnectionFacts {
   readonly encrypted: boolean;
   /** We have said our last word: whatever is still parsed from this connection is not served. */
   closing: boolean;
+  /** An exchange is under way; one at a time, so that a client's share of the upstream pool is its connections. */
+  busy: boolean;
+  /** Serves the next pipelined request. */
+  readonly waiting: (() => void)[];
+  /** Exchanges begun and not over; a tunnel is one that never ends. */
+  underWay: number;
+  /** Exchanges that are over. */
+  served: number;
+  /** `bytesRead` of the socket when it last fell idle: more than that, and the next head has begun. */
+  restedAt: number;
 }
 
 /** The facts of a client connection. */
@@ -20,6 +30,11 @@ export function factsOf(socket: Socket): ConnectionFacts {
     localPort: socket.localPort ?? 0,
     encrypted: "encrypted" in socket,
     closing: false,
+    busy: false,
+    waiting: [],
+    underWay: 0,
+    served: 0,
+    restedAt: 0,
   };
   return held[FACTS];
 }

@@ -1,12 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import type { Socket } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import type { FailureKind } from "../base/failure.ts";
 import type { DownstreamHandler, RequestHead } from "../model/exchange-types.ts";
 import type { DownstreamSpec, ListenerSpec, TlsMaterial } from "../model/snapshot.ts";
 import { factsOf, lingerClose } from "./connection-facts.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { endIdleConnections } from "./idle-connections.ts";
 import { exchangeOf, NodeExchange } from "./node-exchange.ts";
 
 /** What a listener needs of its thread. */
@@ -40,7 +41,7 @@ export async function openNodeListener(
   env: ListenerEnvironment,
 ): Promise<Listener> {
   const server = newServer(tls, limits, env);
-  const state: ListenerState = { sockets: new Set(), limits, tls };
+  const state: ListenerState = { sockets: new Set(), clients: new Set(), limits, tls };
   applyLimits(server, limits);
   wire(server, state, env);
   await listen(server, spec, env.reusePort);
@@ -58,19 +59,34 @@ export async function openNodeListener(
       server.setSecureContext(tlsServerOptions(material));
     },
     stopAccepting: () => {
-      server.close();
-      server.closeIdleConnections();
+      stopListening(server);
+      const enough = endIdleConnections(state.clients);
+      void closed.then(enough);
     },
     closed,
     destroy: () => {
-      server.close();
+      stopListening(server);
       for (const socket of state.sockets) socket.destroy();
     },
   };
 }
 
+/**
+ * The `close` of `net`, not the one of `http`: that one would cut answers that are still on their way out, and end the
+ * watch over slow heads.
+ */
+function stopListening(server: Server | TlsServer): void {
+  if (server.listening) NetServer.prototype.close.call(server);
+}
+
+/** Most pipelined requests that may wait on a connection. */
+const MAX_PIPELINED = 128;
+
 interface ListenerState {
+  /** Every TCP connection. */
   readonly sockets: Set<Socket>;
+  /** What HTTP is spoken on: the same sockets, or the TLS ones over them once their handshake is done. */
+  readonly clients: Set<Socket>;
   limits: DownstreamSpec;
   tls: TlsMaterial | null;
 }
@@ -115,6 +131,7 @@ function wire(server: Server | TlsServer, state: ListenerState, env: ListenerEnv
   server.on("checkContinue", serve);
   server.on("checkExpectation", serve);
   server.on("upgrade", (request: IncomingMessage, socket: Socket, early: Buffer) => {
+    factsOf(socket).underWay++;
     env.handler.onTunnel(headFrom(request), socket, early);
   });
   server.on("connect", (_request: IncomingMessage, socket: Socket) => refuse(socket, "method-refused", null, env));
@@ -127,6 +144,11 @@ function wire(server: Server | TlsServer, state: ListenerState, env: ListenerEnv
       env.onConnection(-1);
     });
   });
+  server.on(state.tls === null ? "connection" : "secureConnection", (socket: Socket) => {
+    factsOf(socket).restedAt = socket.bytesRead;
+    state.clients.add(socket);
+    socket.once("close", () => state.clients.delete(socket));
+  });
 }
 
 function serveRequest(
@@ -135,8 +157,20 @@ function serveRequest(
   limits: DownstreamSpec,
   env: ListenerEnvironment,
 ): void {
+  const facts = factsOf(request.socket);
   // Bytes that were parsed after our last word on this connection are nobody's request.
-  if (factsOf(request.socket).closing) return;
+  if (facts.closing) return;
+  if (facts.busy) {
+    facts.waiting.push(() => serveRequest(request, response, limits, env));
+    // Node reads on however many wait; nobody honest pipelines so many.
+    if (facts.waiting.length > MAX_PIPELINED) request.socket.destroy();
+    return;
+  }
+  facts.busy = true;
+  response.once("close", () => {
+    facts.busy = false;
+    if (!request.socket.destroyed) facts.waiting.shift()?.();
+  });
   const exchange = new NodeExchange(request, response, env.deadlines, limits.bodyIdleTimeoutMs);
   exchange.begin(env.handler.onRequest(headFrom(request), exchange));
 }

@@ -25,6 +25,7 @@ export class NodeExchange implements Downstream {
   readonly #hasBody: boolean;
   #bodyPaused = false;
   #over = false;
+  #cutHard = false;
   #closeDelimited = false;
   readonly #windowMs: number;
 
@@ -41,6 +42,7 @@ export class NodeExchange implements Downstream {
   /** Starts the flow of events; the road has answered `onRequest`. */
   begin(events: DownstreamEvents): void {
     this.#events = events;
+    factsOf(this.#request.socket).underWay++;
     const request = this.#request;
     const response = this.#response;
     response.on("drain", () => {
@@ -101,7 +103,7 @@ export class NodeExchange implements Downstream {
     const socket = this.#request.socket;
     factsOf(socket).closing = true;
     // Only the end of the connection delimits such a body, so the end must not look like one.
-    if (this.#closeDelimited && !factsOf(socket).encrypted) socket.resetAndDestroy();
+    if ((this.#closeDelimited || this.#cutHard) && !factsOf(socket).encrypted) socket.resetAndDestroy();
     else socket.destroy();
   }
 
@@ -125,6 +127,8 @@ export class NodeExchange implements Downstream {
       return;
     }
     if (this.#response.writableLength === 0 && (!this.#hasBody || this.#request.complete)) return;
+    // Closed softly, the kernel would keep what such a reader does not read, for many minutes.
+    if (this.#response.writableLength > 0) this.#cutHard = true;
     this.#events?.onGone("request-timeout");
   }
 
@@ -157,6 +161,11 @@ export class NodeExchange implements Downstream {
   #finish(): void {
     this.#over = true;
     this.#progress?.stop();
+    const { socket } = this.#request;
+    const facts = factsOf(socket);
+    facts.underWay--;
+    facts.served++;
+    facts.restedAt = socket.bytesRead;
   }
 
   #watchProgress(): void {

@@ -41,9 +41,10 @@ export class UndiciConnection implements PooledConnection {
           }
           this.#socket = socket;
           this.served = 0;
+          this.wasReset = false;
           this.#watchOpening(socket);
           socket.once("error", () => {
-            this.wasReset = true;
+            if (this.#socket === socket) this.wasReset = true;
           });
           callback(null, socket);
         });

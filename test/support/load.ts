@@ -54,6 +54,8 @@ export interface LoadPlan {
 export interface Load {
   readonly answers: readonly LoadAnswer[];
   readonly failures: readonly LoadFailure[];
+  /** Callers whose connection ended though no answer had said so, with or without a request on it. */
+  readonly dropped: ReadonlySet<number>;
   /** Waits until this many more requests were answered. */
   more(count: number): Promise<void>;
   /** Asks no more and waits for the answers that are due; the connections stay. */
@@ -75,6 +77,7 @@ const TICK_MS = 10;
 class SteadyLoad implements Load {
   readonly answers: LoadAnswer[] = [];
   readonly failures: LoadFailure[] = [];
+  readonly dropped = new Set<number>();
   readonly #plan: LoadPlan;
   readonly #callers: Caller[];
   readonly #startedMs = performance.now();
@@ -210,6 +213,7 @@ class Caller {
     socket.destroy();
     if (this.#socket !== socket) return;
     this.#socket = null;
+    this.#load.dropped.add(this.#index);
     if (this.#pending === null) return;
     const { request, askedMs } = this.#pending;
     this.#pending = null;

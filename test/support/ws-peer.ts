@@ -1,4 +1,4 @@
-import { WebSocket } from "ws";
+import { WebSocket, type ClientOptions } from "ws";
 import type { Scope } from "./scope.ts";
 import { changed, until } from "./until.ts";
 
@@ -43,8 +43,8 @@ export interface EchoSocket {
 }
 
 /** Opens a WebSocket that is cut when the scope ends. */
-export async function openEchoSocket(scope: Scope, url: string): Promise<EchoSocket> {
-  const socket = new WebSocket(url);
+export async function openEchoSocket(scope: Scope, url: string, options: ClientOptions = {}): Promise<EchoSocket> {
+  const socket = new WebSocket(url, options);
   const peer = new Peer(socket);
   scope.after(() => socket.terminate());
   await until(() => socket.readyState === WebSocket.OPEN || peer.closed !== null, `a WebSocket to ${url}`);

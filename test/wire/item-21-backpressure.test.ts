@@ -27,7 +27,8 @@ const sink = await startHttpUpstream(fileScope, {
     releaseUpload = () => readEcho("sink", request, (echo) => sendJson(response, echo));
   },
 });
-const impatient = { timeouts: { responseHead: "150ms", idle: "150ms" } };
+// Longer than a busy machine keeps a process from its turn, shorter than the pauses below.
+const impatient = { timeouts: { responseHead: "1s", idle: "1s" } };
 const sidecar = await useSidecar(
   fileScope,
   routesTo(
@@ -35,8 +36,8 @@ const sidecar = await useSidecar(
     { upstreams: { "hasty-down": impatient, "hasty-up": impatient } },
   ),
 );
-/** Several times what the impatient upstreams may be silent for. */
-const LONG_PAUSE_MS = 600;
+/** More than twice what the impatient upstreams may be silent for. */
+const LONG_PAUSE_MS = 2_500;
 
 /** Writes the answer as fast as it is taken, and counts what was. */
 function sendBlocks(response: http.ServerResponse): void {
