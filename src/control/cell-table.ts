@@ -120,7 +120,6 @@ export class CellTable {
       epoch: this.#epochs[lease.word] as number,
       routeBlock: this.blockOf({ kind: "route", route: route.name }),
       baselineBlock,
-      localBlock: this.blockOf({ kind: "exchange", route: route.name, arm: "none", upstream: NO_UPSTREAM }),
       baselineUpstreamBlock,
       ...candidateBlocks,
     };

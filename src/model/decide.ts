@@ -1,6 +1,6 @@
 import type { Random } from "../base/clock.ts";
 import { wordEpoch, wordKilled, wordPpm, type DecisionReason } from "../base/cells.ts";
-import { headerValue } from "./headers.ts";
+import { headerValue, textFromField } from "./headers.ts";
 import type { Arm, OverrideSpec, SplitSpec } from "./snapshot.ts";
 import { bucketOfKey, PPM } from "./split.ts";
 import { cookieValue, stickyKey, type KeySources } from "./sticky-key.ts";
@@ -103,9 +103,9 @@ function applies(override: OverrideSpec, from: KeySources, key: string | null): 
   const { when } = override;
   switch (when.kind) {
     case "header":
-      return headerValue(from.head.headers, when.name) === when.value;
+      return textFromField(headerValue(from.head.headers, when.name)) === when.value;
     case "cookie":
-      return cookieValue(from.cookie, when.name) === when.value;
+      return textFromField(cookieValue(from.cookie, when.name)) === when.value;
     case "segment":
       return (key !== null && when.keys.includes(key)) || inSegmentByHeader(when.headers, from);
   }
@@ -113,7 +113,7 @@ function applies(override: OverrideSpec, from: KeySources, key: string | null): 
 
 function inSegmentByHeader(headers: Readonly<Record<string, readonly string[]>>, from: KeySources): boolean {
   for (const [name, values] of Object.entries(headers)) {
-    const value = headerValue(from.head.headers, name);
+    const value = textFromField(headerValue(from.head.headers, name));
     if (value !== null && values.includes(value)) return true;
   }
   return false;

@@ -48,3 +48,20 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "http2-settings",
   "alt-svc",
 ]);
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Header fields come as one character per byte. A name in UTF-8 is read as what it says, so that the same caller has the
+ * same bucket by header, by cookie, by query and on somebody else's calculator.
+ */
+export function textFromField(value: string | null): string | null {
+  // Nearly all keys are ASCII. What is no byte was typed by a person, who means what it says.
+  if (value === null || !/[\x80-\xff]/.test(value) || /[\u0100-\uffff]/.test(value)) return value;
+  try {
+    return UTF8.decode(Uint8Array.from(value, (character) => character.charCodeAt(0)));
+  } catch {
+    // Not UTF-8: the bytes are as good a name for a caller.
+    return value;
+  }
+}

@@ -64,8 +64,18 @@ export function readFacts(head: RequestHead): RequestFacts | FailureKind {
 
 /** True when `Connection` asks for an upgrade and `Upgrade` names WebSocket on a plain GET. */
 export function asksForWebSocket(facts: RequestFacts, method: string): boolean {
-  if (facts.upgrade === null || method !== "GET" || facts.body.kind !== "none") return false;
-  return facts.upgrade.trim().toLowerCase() === "websocket" && listHasToken(facts.connection, "upgrade");
+  return namesWebSocket(facts) && method === "GET" && facts.body.kind === "none";
+}
+
+/** True when a request asks for WebSocket that cannot: another method than GET, or one with a body (RFC 6455 §4.1). */
+export function misusesWebSocket(facts: RequestFacts, head: RequestHead): boolean {
+  if (facts.upgrade === null || head.minorVersion === 0) return false;
+  return namesWebSocket(facts) && (head.method !== "GET" || facts.body.kind !== "none");
+}
+
+function namesWebSocket(facts: RequestFacts): boolean {
+  if (facts.upgrade === null || facts.upgrade.trim().toLowerCase() !== "websocket") return false;
+  return listHasToken(facts.connection, "upgrade");
 }
 
 /** Hops that an OPTIONS request may still take (RFC 9110 §7.6.2); null when it is not limited. */

@@ -1,5 +1,5 @@
 import type { RequestHead } from "./exchange-types.ts";
-import { isNamed } from "./headers.ts";
+import { isNamed, textFromField } from "./headers.ts";
 import type { MatchSpec } from "./snapshot.ts";
 import type { Target } from "./target.ts";
 
@@ -96,7 +96,7 @@ function holds(rule: Rule, head: RequestHead, path: string, host: string): boole
 function hasHeaderValue(head: RequestHead, name: string, value: string): boolean {
   const { headers } = head;
   for (let i = 0; i < headers.length; i += 2) {
-    if (isNamed(headers[i] as string, name) && headers[i + 1] === value) return true;
+    if (isNamed(headers[i] as string, name) && textFromField(headers[i + 1] as string) === value) return true;
   }
   return false;
 }

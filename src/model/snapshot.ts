@@ -91,7 +91,6 @@ export interface RouteCells {
   readonly routeBlock: number;
   readonly baselineBlock: number;
   readonly candidateBlock: number;
-  readonly localBlock: number;
   readonly baselineUpstreamBlock: number;
   readonly candidateUpstreamBlock: number;
 }

@@ -1,5 +1,5 @@
 import type { RequestHead } from "./exchange-types.ts";
-import { headerValue } from "./headers.ts";
+import { headerValue, textFromField } from "./headers.ts";
 import type { StickySource } from "./snapshot.ts";
 
 /** What a sticky key can be read from. */
@@ -30,23 +30,6 @@ function keyFrom(source: StickySource, from: KeySources): string | null {
       return queryValue(from.query, source.name);
     case "client-ip":
       return from.clientIp;
-  }
-}
-
-const UTF8 = new TextDecoder("utf-8", { fatal: true });
-
-/**
- * Header fields come as one character per byte. A name in UTF-8 is read as what it says, so that the same caller has the
- * same bucket by header, by cookie, by query and on somebody else's calculator.
- */
-function textFromField(value: string | null): string | null {
-  // Nearly all keys are ASCII. What is no byte was typed by a person, who means what it says.
-  if (value === null || !/[\x80-\xff]/.test(value) || /[\u0100-\uffff]/.test(value)) return value;
-  try {
-    return UTF8.decode(Uint8Array.from(value, (character) => character.charCodeAt(0)));
-  } catch {
-    // Not UTF-8: the bytes are as good a name for a caller.
-    return value;
   }
 }
 

@@ -1,7 +1,7 @@
 import { shareInForce, decide, type Decision } from "../model/decide.ts";
 import type { Downstream, OutgoingHead, RequestHead } from "../model/exchange-types.ts";
 import { hasPassedHere, outgoingHeaders } from "../model/outgoing.ts";
-import { hopsLeft, readFacts, type RequestFacts } from "../model/request-facts.ts";
+import { hopsLeft, misusesWebSocket, readFacts, type RequestFacts } from "../model/request-facts.ts";
 import type { FailureKind } from "../base/failure.ts";
 import { Exchange } from "./exchange.ts";
 import { identify, type Identity } from "./identify.ts";
@@ -39,6 +39,7 @@ export function judge(head: RequestHead, bound: BoundSnapshot): RequestFacts | F
   const facts = readFacts(head);
   if (typeof facts === "string") return facts;
   if (hasPassedHere(facts.via, bound.snapshot.viaName)) return "loop";
+  if (misusesWebSocket(facts, head)) return "malformed-request";
   // HTTP/1.0 knows no Expect: it is ignored there (RFC 9110 §10.1.1).
   if (facts.expect !== null && head.minorVersion > 0 && !isContinue(facts.expect)) return "expectation-failed";
   return facts;

@@ -59,8 +59,14 @@ export function recordFirstByte(arm: BoundArm, afterMs: number): void {
   observe(arm.upstreamCells, afterMs);
 }
 
-/** An exchange is over: one status, one latency, one lane, perhaps one log line. */
+/** An exchange is over: it is counted and perhaps logged. */
 export function recordExchange(exchange: Finished): void {
+  countExchange(exchange);
+  logExchange(exchange);
+}
+
+/** One status, one latency, one lane. */
+export function countExchange(exchange: Finished): void {
   const { plan, road } = exchange;
   const durationMs = road.clock.nowMs() - exchange.startedMs;
   const cells = cellsFor(exchange);
@@ -69,10 +75,13 @@ export function recordExchange(exchange: Finished): void {
   add(road.threadCells, exchange.lane === "upgrade" ? THREAD_WORDS.laneUpgrade : THREAD_WORDS.laneLibrary, 1);
   if (plan !== null) add(plan.cells, ROUTE_WORDS.finished, 1);
   if (exchange.failure !== null) recordFailure(exchange);
-  const spec = exchange.bound.snapshot.accessLog;
-  if (shouldLog(spec, exchange.status, exchange.failure !== null, road.random)) {
-    road.logAccess(accessRecord(exchange, durationMs));
-  }
+}
+
+/** One line in the access log, if this exchange gets one; a tunnel's comes when it closes. */
+export function logExchange(exchange: Finished): void {
+  const { bound, failure: why, road, startedMs, status } = exchange;
+  if (!shouldLog(bound.snapshot.accessLog, status, why !== null, road.random)) return;
+  road.logAccess(accessRecord(exchange, road.clock.nowMs() - startedMs));
 }
 
 /** Who sent bytes that are no request, and how the answer to them is named. */

@@ -14,7 +14,7 @@ import { identify, stranger, type Identity } from "./identify.ts";
 import { localReplyBytes } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
 import { hold, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
-import { add, recordDecision, recordExchange, recordStart, type Finished } from "./record.ts";
+import { add, countExchange, recordDecision, logExchange, recordStart, type Finished } from "./record.ts";
 import type { Road } from "./road.ts";
 
 /** 16 bytes in base64, as RFC 6455 §4.1 wants the key. */
@@ -45,7 +45,7 @@ export function handleUpgrade(road: Road, head: RequestHead, socket: Socket, ear
   else upgrade.open(plan, pickArm(road, plan, head, facts, who), facts, early);
 }
 
-/** One upgrade with its tunnel; recorded as an exchange when its answer is decided, counted as open until it closes. */
+/** One upgrade with its tunnel; counted as an exchange when its answer is decided and as open until it closes, which is when it is logged. */
 class Upgrade implements Finished, TunnelEvents {
   readonly road: Road;
   readonly bound: BoundSnapshot;
@@ -54,8 +54,8 @@ class Upgrade implements Finished, TunnelEvents {
   readonly startedWallMs: number;
   readonly lane = "upgrade";
   readonly attempts = 1;
-  readonly bytesIn = 0;
-  readonly bytesOut = 0;
+  bytesIn = 0;
+  bytesOut = 0;
   who: Identity | null = null;
   plan: Plan | null = null;
   decision: Decision | null = null;
@@ -105,7 +105,7 @@ class Upgrade implements Finished, TunnelEvents {
     socket.write(this.onFailure(failure(kind)));
     // A client that never ends its own side must not hold the connection.
     lingerClose(socket, this.road.deadlines);
-    this.onClosed();
+    this.onClosed(0, 0);
   }
 
   onOpen(head: ResponseHead): readonly string[] {
@@ -127,11 +127,16 @@ class Upgrade implements Finished, TunnelEvents {
     return localReplyBytes(why.kind, requestId, traceId);
   }
 
-  onClosed(): void {
+  onClosed(bytesIn: number, bytesOut: number): void {
     if (this.#over) return;
     this.#over = true;
     if (this.#tunnel !== null) this.road.tunnels.delete(this.#tunnel);
-    if (this.#open) this.#countOpen(-1);
+    if (this.#open) {
+      this.#countOpen(-1);
+      this.bytesIn = bytesIn;
+      this.bytesOut = bytesOut;
+      logExchange(this);
+    }
     if (!this.#recorded) {
       this.failure = failure("client-gone");
       this.status = FAILURES["client-gone"].status;
@@ -158,7 +163,8 @@ class Upgrade implements Finished, TunnelEvents {
   #record(): void {
     if (this.#recorded) return;
     this.#recorded = true;
-    recordExchange(this);
+    countExchange(this);
+    if (!this.#open) logExchange(this);
   }
 
   #countOpen(change: 1 | -1): void {

@@ -29,8 +29,8 @@ export interface TunnelEvents {
   onRefused(head: ResponseHead): readonly string[];
   /** No answer, or none that can be passed on. Returns the bytes of the local reply. */
   onFailure(why: Failure): Buffer;
-  /** Both sockets are closed, or about to be. */
-  onClosed(): void;
+  /** Both sockets are closed, or about to be; bytes from and to the client since the 101. */
+  onClosed(bytesIn: number, bytesOut: number): void;
 }
 
 /** A running upgrade or tunnel. */
@@ -81,6 +81,8 @@ class GuardedTunnel implements Tunnel {
   #upstreamRequest: ClientRequest | null = null;
   #upstreamSocket: Socket | null = null;
   #bytesSeen = 0;
+  /** Read from and written to the client when the tunnel opened; null before. */
+  #bytesAtOpen: readonly [number, number] | null = null;
   readonly #early: Buffer[] = [];
   #earlyBytes = 0;
 
@@ -200,6 +202,7 @@ class GuardedTunnel implements Tunnel {
 
   #open(answer: IncomingMessage, socket: Socket): void {
     this.#phase = "open";
+    this.#bytesAtOpen = [this.#client.bytesRead - this.#earlyBytes, this.#client.bytesWritten];
     this.#upstreamSocket = socket;
     this.#client.removeAllListeners("readable");
     if (this.#earlyBytes > 0) this.#client.unshift(Buffer.concat(this.#early.splice(0)));
@@ -243,11 +246,13 @@ class GuardedTunnel implements Tunnel {
   #close(): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
+    const client = this.#client;
     this.#deadline.stop();
     this.#upstreamRequest?.destroy();
     // What the client sent last may still be on its way up.
     this.#upstreamSocket?.destroySoon();
-    this.#events.onClosed();
+    const [read, written] = this.#bytesAtOpen ?? [client.bytesRead, client.bytesWritten];
+    this.#events.onClosed(client.bytesRead - read, client.bytesWritten - written);
   }
 
   #bytesMoved(): number {

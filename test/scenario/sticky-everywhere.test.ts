@@ -35,7 +35,7 @@ async function assertArms(scope: Scope, sidecar: Sidecar, ppm: number): Promise<
   for (const client of clients) client.destroy();
 }
 
-for (const threads of ["inline", 2, 4] as const) {
+for (const threads of ["inline", 4] as const) {
   test(`a key's arm is what its bucket says, on every connection, with threads: ${threads}`, async (t) => {
     const sidecar = await useSidecar(t, configOf("25%", threads));
     await assertArms(t, sidecar, 250_000);
@@ -50,21 +50,20 @@ test("a key keeps its arm over a restart", async (t) => {
   }
 });
 
-test("a key keeps its arm over reloads that do not touch its share", async (t) => {
+test("a key keeps its arm over reloads that do not touch its share, and moves as it should over those that do", async (t) => {
   const sidecar = await useSidecar(t, configOf("25%", 2));
-  const unrelated = [
-    { downstream: { keepAliveTimeout: "70s" } },
-    { upstreams: { v3: { endpoints: [v1.url] } } },
-    { log: { access: "errors" } },
-  ];
-  for (const over of unrelated) {
+  const rewrite = async (percent: number, over: object): Promise<void> => {
     const seen = sidecar.logs.length;
-    const base = configOf("25%", 2) as { readonly upstreams: object };
-    const upstreams = { ...base.upstreams, ...("upstreams" in over ? over.upstreams : {}) };
+    const base = configOf(`${percent}%`, 2) as { readonly upstreams: object };
+    const upstreams = { ...base.upstreams, ...("upstreams" in over ? (over.upstreams as object) : {}) };
     sidecar.writeConfig({ ...base, ...over, upstreams });
     await sidecar.log("config applied", seen);
-    await assertArms(t, sidecar, 250_000);
-  }
+    await assertArms(t, sidecar, percent * 10_000);
+  };
+  await rewrite(25, { downstream: { keepAliveTimeout: "70s" } });
+  await rewrite(25, { upstreams: { v3: { endpoints: [v1.url] } } });
+  await rewrite(25, { log: { access: "errors" } });
+  for (const percent of [1, 50, 5]) await rewrite(percent, {});
 });
 
 test("raising the share only moves callers to v2, lowering it only back", async (t) => {
@@ -86,16 +85,6 @@ test("raising the share only moves callers to v2, lowering it only back", async 
     before = after;
   }
   assert.equal(before.size, 0);
-});
-
-test("the same moves by edits of the file give the same arms", async (t) => {
-  const sidecar = await useSidecar(t, configOf("0%", 2));
-  for (const percent of [1, 50, 5]) {
-    const seen = sidecar.logs.length;
-    sidecar.writeConfig(configOf(`${percent}%`, 2));
-    await sidecar.log("config applied", seen);
-    await assertArms(t, sidecar, percent * 10_000);
-  }
 });
 
 test("another salt deals the callers anew", async (t) => {

@@ -82,6 +82,17 @@ test("overrides come first, in their order; a kill beats them", () => {
   assert.deepEqual([killed.arm, killed.reason], ["baseline", "killed"]);
 });
 
+test("names in UTF-8 mean the same in a field, in a query and in the config", () => {
+  const latin1 = Buffer.from("zoë", "utf8").toString("latin1");
+  const overrides: SplitSpec["overrides"] = [
+    { when: { kind: "header", name: "x-who", value: "zoë" }, to: "candidate" },
+  ];
+  assert.equal(decided({ split: { overrides }, headers: ["x-who", latin1], ppm: 0 }).reason, "override");
+  assert.equal(decided({ headers: ["x-user-id", latin1] }).bucket, decided({ query: "user=zo%C3%AB" }).bucket);
+  assert.equal(decided({ cookie: `session=${latin1}` }).key, "zoë");
+  assert.equal(decided({ headers: ["x-user-id", "\xff"] }).key, "\xff", "bytes that are no UTF-8 stay bytes");
+});
+
 test("a caller without a key goes by the rule of the route", () => {
   const none = { sticky: [] };
   assert.equal(decided({ split: none, random: 0.0999 }).arm, "candidate");

@@ -69,7 +69,7 @@ test("the status counts decisions, answers and connections over all data threads
     add(cells.baselineBlock, EXCHANGE_STATUS + statusSlot(200), 5);
     add(cells.baselineBlock, EXCHANGE_STATUS + statusSlot(204), 1);
     add(cells.candidateBlock, EXCHANGE_STATUS + statusSlot(503), 3);
-    add(cells.localBlock, EXCHANGE_STATUS + statusSlot(799), 1);
+    add(cells.baselineBlock, EXCHANGE_STATUS + statusSlot(799), 1);
     add(cells.candidateUpstreamBlock, UPSTREAM_WORDS.active, 2);
     add(cells.candidateUpstreamBlock, UPSTREAM_WORDS.pending, 1);
   }
@@ -79,7 +79,8 @@ test("the status counts decisions, answers and connections over all data threads
   assert.deepEqual(api.decided, { baseline: 14, candidate: 6 });
   assert.equal(api.answers.baseline["2xx"], 12);
   assert.equal(api.answers.candidate["5xx"], 6);
-  assert.equal(api.answers.none.other, 2);
+  assert.equal(api.answers.baseline.other, 2);
+  assert.equal(api.answers.none.other, 0);
   const v2 = view.upstreams.find(({ name }) => name === "v2");
   assert.deepEqual(v2?.connections, { active: 4, idle: 0, pending: 2 });
 });

@@ -55,6 +55,21 @@ test("bytes pass both ways untouched, whatever they are", async (t) => {
   assert.equal(digestOf(atClient()), digestOf(down));
 });
 
+test("a tunnel is logged when it closes, with the bytes of both directions", async (t) => {
+  const logged = await useSidecar(t, proxyTo(upstream.url, { log: { access: "all" } }));
+  const { client, far, atClient, atFar } = await openTunnel(t, logged);
+  client.send("four");
+  far.send("eleven byte");
+  await until(() => atFar().length === 4 && atClient().length === 11, "the bytes at both ends");
+  far.close();
+  client.halfClose();
+  const line = await logged.log("exchange ended");
+  assert.deepEqual(
+    [line["status"], line["upstream"], line["bytesIn"], (line["bytesOut"] as number) > 11],
+    [101, "v1", 4, true],
+  );
+});
+
 test("bytes that come with the 101 in one packet reach the client", async (t) => {
   upstream.forget();
   upstream.onRequest = answering(`${switchingText()}first words`);

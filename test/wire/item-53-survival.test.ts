@@ -141,16 +141,17 @@ test("writes after the end on both sides break nothing", async (t) => {
   });
 });
 
+/** prlimit is part of util-linux; without it there is no way to make files scarce for a process that runs. */
+const canLimit = spawnSync("prlimit", ["--version"]).status === 0;
+
 /** Lowers or restores how many files a process may have open; only the soft limit, so that it can be restored. */
 function limitFiles(pid: number, limit: number): void {
   execFileSync("prlimit", ["--pid", String(pid), `--nofile=${limit}:`]);
 }
 
-const prlimit = spawnSync("prlimit", ["--version"]).status === 0;
-
 test(
   "when the process runs out of files it refuses, and serves again when there are some",
-  { skip: !prlimit },
+  { skip: !canLimit },
   async (t) => {
     const narrow = await useSidecar(t, config);
     await assertServes(t, narrow);

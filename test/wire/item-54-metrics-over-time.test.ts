@@ -24,6 +24,8 @@ function configOf(over: object = {}): object {
   };
 }
 
+const shared = await useSidecar(fileScope, configOf());
+
 const LABELS: Readonly<Record<string, RegExp>> = {
   route: /^(?:api|rest|_none)$/,
   arm: /^(?:baseline|candidate|none)$/,
@@ -32,8 +34,7 @@ const LABELS: Readonly<Record<string, RegExp>> = {
 };
 
 test("nothing that clients or upstreams say becomes a label", async (t) => {
-  const sidecar = await useSidecar(t, configOf());
-  const client = await connectRaw(t, sidecar.port);
+  const client = await connectRaw(t, shared.port);
   const sendSome = async (from: number): Promise<void> => {
     for (let n = from; n < from + 200; n++) {
       const fields = [`x-user-id: evil-${n}`, `x-request-id: evil-${n}`, `User-Agent: evil-${n}`, `x-evil-${n}: 1`];
@@ -42,9 +43,9 @@ test("nothing that clients or upstreams say becomes a label", async (t) => {
     }
   };
   await sendSome(0);
-  const first = await scrape(sidecar);
+  const first = await scrape(shared);
   await sendSome(200);
-  const second = await scrape(sidecar);
+  const second = await scrape(shared);
   assert.equal(second.samples.length, first.samples.length, "ever new callers make no new series");
   for (const { name, labels } of second.samples) {
     assert.doesNotMatch(JSON.stringify(labels), /evil/);
@@ -55,25 +56,23 @@ test("nothing that clients or upstreams say becomes a label", async (t) => {
 });
 
 test("status codes that nobody has heard of are one series", async (t) => {
-  const sidecar = await useSidecar(t, configOf());
-  const client = await connectRaw(t, sidecar.port);
+  const client = await connectRaw(t, shared.port);
   for (const code of [299, 399, 419, 477, 599, 699, 777, 999]) {
     upstream.onRequest = answering(`HTTP/1.1 ${code} Odd\r\nContent-Length: 0\r\n\r\n`);
     assert.equal((await client.exchange(requestText("GET", "/api"))).status, code);
   }
   upstream.onRequest = answering(okText("served"));
-  const now = await scrape(sidecar);
+  const now = await scrape(shared);
   assert.equal(now.sum("crossfade_requests_total", { code: "_other" }), 8);
 });
 
 test("methods that nobody has heard of make no series", async (t) => {
-  const sidecar = await useSidecar(t, configOf());
-  await exchangeOnce(t, sidecar.port, requestText("GET", "/api"));
-  const before = await scrape(sidecar);
+  await exchangeOnce(t, shared.port, requestText("GET", "/api"));
+  const before = await scrape(shared);
   for (const method of ["PROPFIND", "PURGE", "BREW"]) {
-    await (await connectRaw(t, sidecar.port)).exchange(requestText(method, "/api"));
+    await (await connectRaw(t, shared.port)).exchange(requestText(method, "/api"));
   }
-  const after = await scrape(sidecar);
+  const after = await scrape(shared);
   assert.doesNotMatch(JSON.stringify(after.samples), /PROPFIND|PURGE|BREW/);
   assert.ok(after.samples.length - before.samples.length < 80, "a refusal's code, a kind, and a histogram at most");
 });
@@ -150,11 +149,10 @@ test("histograms are as fine as the config says", async (t) => {
 });
 
 test("metrics are on their own port and nowhere else", async (t) => {
-  const sidecar = await useSidecar(t, configOf());
   for (const path of ["/metrics", "/readyz", "/livez"]) {
-    assertLocalReply(await exchangeOnce(t, sidecar.port, requestText("GET", path)), 404, "no_route");
+    assertLocalReply(await exchangeOnce(t, shared.port, requestText("GET", path)), 404, "no_route");
   }
-  const answer = await fetch(`${sidecar.metricsUrl}/api`);
+  const answer = await fetch(`${shared.metricsUrl}/api`);
   assert.equal(answer.status, 404);
   await answer.text();
 });
