@@ -100,7 +100,7 @@ export interface Downstream {
   sendInformation(status: number, headers: RawHeaders): void;
   /** The final head. Framing is the engine's: `length` when known, else chunked or close-delimited. */
   sendHead(head: ResponseHead, options: SendHeadOptions): void;
-  /** false = hold back until `onDrain`. */
+  /** false = hold back until `onClientDrain`. */
   sendData(chunk: Buffer): boolean;
   sendEnd(trailers: RawHeaders | null): void;
   /** Cuts the connection, so that a truncated answer cannot look complete. */
@@ -135,8 +135,8 @@ export type ClientFault = "client-gone" | "request-timeout" | "malformed-request
 export interface DownstreamEvents {
   onBody(chunk: Buffer): void;
   onBodyEnd(trailers: RawHeaders | null): void;
-  /** The client takes answer bytes again. */
-  onDrain(): void;
+  /** The client takes answer bytes again. Apart from the sink's `onDrain`: one must not let the other direction flow. */
+  onClientDrain(): void;
   /** The client went away, stalled past its limit or sent what is no HTTP, before the exchange was complete. */
   onGone(why: ClientFault): void;
   /** The answer has left to its last byte. */

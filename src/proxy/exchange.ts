@@ -151,11 +151,15 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#over();
   }
 
+  onClientDrain(): void {
+    this.#attempt?.resume();
+  }
+
   onSent(): void {
     this.#over();
   }
 
-  // ---- what the upstream answers; onDrain is shared: both sides only let the other flow again
+  // ---- what the upstream answers
 
   onHead(head: ResponseHead): void {
     if (head.status >= 100 && head.status < 200) {
@@ -195,7 +199,6 @@ export class Exchange implements ResponseSink, DownstreamEvents {
 
   onDrain(): void {
     this.#downstream.resumeBody();
-    this.#attempt?.resume();
   }
 
   /** The whole exchange, tries included, took too long to begin its answer. */

@@ -46,7 +46,7 @@ export class NodeExchange implements Downstream {
     const request = this.#request;
     const response = this.#response;
     response.on("drain", () => {
-      this.#events?.onDrain();
+      this.#events?.onClientDrain();
     });
     response.on("finish", () => this.#onFinish());
     response.on("close", () => this.#onLost());
