@@ -25,7 +25,7 @@ import { createLogger, stateEventLogger } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { startMetricsServer, type MetricsServer } from "./telemetry/metrics-server.ts";
 import type { MetricsSource } from "./telemetry/metrics-source.ts";
-import { takeScrapeView } from "./telemetry/scrape-view.ts";
+import { sourceOfRoute, takeScrapeView } from "./telemetry/scrape-view.ts";
 import { systemClock } from "./system-clock.ts";
 import { VERSION } from "./version.ts";
 
@@ -172,6 +172,7 @@ async function openServers(path: string, parts: Parts, onEvent: StateEventSink):
       startedAtMs: parts.startedAtMs,
       version: VERSION,
       scrape: () => takeScrapeView(metricsSource, options),
+      scrapeRoute: (route) => takeScrapeView(sourceOfRoute(metricsSource, route), options),
       isReady: () => state.ready,
       isDraining: () => state.draining,
     });

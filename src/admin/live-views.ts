@@ -23,6 +23,8 @@ export interface ViewSources {
   readonly version: string;
   /** All counters as they are now. */
   readonly scrape: () => ScrapeView;
+  /** The counters of one route, without a look at the others. */
+  readonly scrapeRoute: (route: string) => ScrapeView;
   readonly isReady: () => boolean;
   readonly isDraining: () => boolean;
 }
@@ -68,11 +70,11 @@ function statusOf({ store, clock, startedAtMs, version, scrape, isReady, isDrain
   };
 }
 
-function routeOf({ store, scrape }: ViewSources, name: string): RouteDetailView | null {
+function routeOf({ store, scrapeRoute }: ViewSources, name: string): RouteDetailView | null {
   const snapshot = store.current;
   const route = routeNamed(snapshot, name);
   if (route === null) return null;
-  return detailOfRoute(route, viewOfRoute(route, snapshot, store.overlay, countsByRoute(scrape()).get(name)));
+  return detailOfRoute(route, viewOfRoute(route, snapshot, store.overlay, countsByRoute(scrapeRoute(name)).get(name)));
 }
 
 function upstreamsOf(scrape: ScrapeView, { upstreams }: SnapshotStore["current"]): UpstreamView[] {

@@ -74,6 +74,8 @@ export class ConfigSource<Result> {
 
   async #readIfChanged(): Promise<void> {
     if (this.#closed) return;
+    // Whatever else changes in these folders, a log beside the config say, is not worth a parse.
+    if ((await hashOfFiles(this.#seen.paths)) === this.#seen.hash) return;
     const reading = await this.#options.read();
     // Files that never hold still are looked at again with the next poll; their problem is reported each time.
     if (reading.hash !== this.#seen.hash || reading.hash === null) await this.#handOver(reading, FILE_CAUSE);

@@ -1,7 +1,7 @@
 import { BLOCK_WORDS, blockView, pageOf, THREAD_BLOCK } from "../base/cells.ts";
 import type { ArmLabel } from "../base/cells.ts";
 import type { Snapshot } from "../model/snapshot.ts";
-import type { MetricsSource, ReloadCounts, ThreadCount, ThreadRestarts } from "./metrics-source.ts";
+import type { MetricSeries, MetricsSource, ReloadCounts, ThreadCount, ThreadRestarts } from "./metrics-source.ts";
 
 /** Resolution of exposed histograms: this many of the eight log buckets per doubling. */
 export type BucketsPerDoubling = 1 | 2 | 4 | 8;
@@ -66,6 +66,14 @@ export function takeScrapeView(source: MetricsSource, options: ExpositionOptions
     threadWords: sumBlock(regions, THREAD_BLOCK),
     ...sumSeries(source, regions, snapshot),
   };
+}
+
+/** The same source with the counters of one route only: for whoever looks at one among thousands. */
+export function sourceOfRoute(source: MetricsSource, route: string): MetricsSource {
+  const isItsOwn = ({ key }: MetricSeries): boolean => {
+    return (key.kind === "route" || key.kind === "exchange") && key.route === route;
+  };
+  return { ...source, series: () => source.series().filter(isItsOwn) };
 }
 
 type Regions = readonly (readonly SharedArrayBuffer[])[];

@@ -10,7 +10,7 @@ import type { ProposeResult } from "../../src/control/snapshot-store.ts";
 import { memoryAuditLog } from "../../src/journal/audit-log.ts";
 import type { AuditLog } from "../../src/journal/audit-log.ts";
 import type { Cause } from "../../src/model/snapshot.ts";
-import { takeScrapeView } from "../../src/telemetry/scrape-view.ts";
+import { sourceOfRoute, takeScrapeView } from "../../src/telemetry/scrape-view.ts";
 import { configText, openBench, readingOf, useFolder } from "./control-plane.ts";
 import type { StoreBench } from "./control-plane.ts";
 import type { Scope } from "./scope.ts";
@@ -84,6 +84,7 @@ export async function openAdminBench(
     startedAtMs: clock.wallMs(),
     version: "1.2.3",
     scrape: () => takeScrapeView(source, { version: "1.2.3", bucketsPerDoubling: 1 }),
+    scrapeRoute: (route) => takeScrapeView(sourceOfRoute(source, route), { version: "1.2.3", bucketsPerDoubling: 1 }),
     isReady: () => state.ready,
     isDraining: () => state.draining,
   });
