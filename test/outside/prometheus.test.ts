@@ -103,7 +103,20 @@ async function startPrometheus(scope: Scope, prometheus: string, sidecar: Sideca
     "--log.level=warn",
   ]);
   await untilListening(port, "prometheus");
+  await untilReady(`http://127.0.0.1:${port}`);
   return `http://127.0.0.1:${port}`;
+}
+
+/** It listens before it has read its own storage, and answers 503 until then. */
+async function untilReady(server: string): Promise<void> {
+  const deadlineMs = performance.now() + 20_000;
+  for (;;) {
+    const answer = await fetch(`${server}/-/ready`);
+    await answer.arrayBuffer();
+    if (answer.ok) return;
+    assert.ok(performance.now() < deadlineMs, "prometheus is not ready after 20 s");
+    await setTimeout(50);
+  }
 }
 
 /** Asks until the answer is this value, or any number for null; after 20 s whatever it is. */
