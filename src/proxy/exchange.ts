@@ -20,8 +20,8 @@ import type { Deadline } from "../transport/deadlines.ts";
 import { stranger, type Identity } from "./identify.ts";
 import { localReply, optionsReply } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
-import { release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
-import { recordDecision, recordExchange, recordFirstByte, recordStart } from "./record.ts";
+import { armFor, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
+import { add, recordDecision, recordExchange, recordFirstByte, recordStart } from "./record.ts";
 import { mayRetry } from "./recover.ts";
 import type { Road } from "./road.ts";
 
@@ -77,7 +77,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   picked(plan: Plan, decision: Decision): void {
     this.plan = plan;
     this.decision = decision;
-    this.arm = decision.arm === "candidate" && plan.candidate !== null ? plan.candidate : plan.baseline;
+    this.arm = armFor(plan, decision);
     recordStart(plan);
     recordDecision(plan, decision);
   }
@@ -237,9 +237,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   }
 
   #countRetry(): void {
-    const word = ROUTE_WORDS.retries + RETRY_REASONS.indexOf("stale-connection");
-    const { cells } = this.plan as Plan;
-    cells[word] = (cells[word] as number) + 1;
+    add((this.plan as Plan).cells, ROUTE_WORDS.retries + RETRY_REASONS.indexOf("stale-connection"), 1);
   }
 
   #commit(head: ResponseHead): void {

@@ -73,25 +73,29 @@ function outgoingHead(
   who: Identity,
   bound: BoundSnapshot,
 ): OutgoingHead {
-  const { requestId, traceparent, traceBegun, peerTrusted } = who;
-  const { controlHeaders } = plan;
-  const { viaName } = bound.snapshot;
   return {
     method: head.method,
     target: facts.target.forward,
-    headers: outgoingHeaders(head, facts, {
-      requestId,
-      traceparent,
-      traceBegun,
-      peerTrusted,
-      controlHeaders,
-      viaName,
-    }),
+    headers: requestHeaders(head, facts, plan, who, bound),
     body: facts.body,
     expectsContinue: head.minorVersion > 0 && facts.expect !== null && facts.body.kind !== "none",
     hasTrailers: facts.trailer !== null && facts.body.kind === "chunked",
     bodyFollowsLater: false,
   };
+}
+
+/** Header fields of a request as the plan's upstreams get it. */
+export function requestHeaders(
+  head: RequestHead,
+  facts: RequestFacts,
+  plan: Plan,
+  who: Identity,
+  bound: BoundSnapshot,
+): string[] {
+  const { requestId, traceparent, traceBegun, peerTrusted } = who;
+  const { controlHeaders } = plan;
+  const { viaName } = bound.snapshot;
+  return outgoingHeaders(head, facts, { requestId, traceparent, traceBegun, peerTrusted, controlHeaders, viaName });
 }
 
 function isContinue(expect: string): boolean {

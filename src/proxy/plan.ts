@@ -1,6 +1,7 @@
 import type { Lease } from "../base/lease.ts";
 import type { Arm, EndpointSpec, RouteSpec, Snapshot, UpstreamSpec } from "../model/snapshot.ts";
 import type { RouteTable } from "../model/route-table.ts";
+import type { Decision } from "../model/decide.ts";
 import type { Upstream } from "../model/exchange-types.ts";
 
 /** An upstream engine as the road uses it. */
@@ -59,4 +60,9 @@ export function release(bound: BoundSnapshot): void {
   bound.holds--;
   if (bound.holds > 0) return;
   for (const lease of bound.leases) lease.drop();
+}
+
+/** The arm that a decision means. */
+export function armFor(plan: Plan, decision: Decision): BoundArm {
+  return decision.arm === "candidate" && plan.candidate !== null ? plan.candidate : plan.baseline;
 }

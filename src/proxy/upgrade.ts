@@ -4,16 +4,15 @@ import { answerHeaders, answerProblem } from "../model/answer.ts";
 import type { Decision } from "../model/decide.ts";
 import type { RequestHead, ResponseHead } from "../model/exchange-types.ts";
 import { joinedHeader } from "../model/headers.ts";
-import { outgoingHeaders } from "../model/outgoing.ts";
 import { asksForWebSocket, readFacts, type RequestFacts } from "../model/request-facts.ts";
 import { lingerClose } from "../transport/connection-facts.ts";
 import { openTunnel, type Tunnel, type TunnelEvents } from "../transport/websocket-tunnel.ts";
 import type { Socket } from "node:net";
-import { findPlan, judge, pickArm } from "./handle.ts";
+import { findPlan, judge, pickArm, requestHeaders } from "./handle.ts";
 import { identify, stranger, type Identity } from "./identify.ts";
 import { localReplyBytes } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
-import { hold, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
+import { armFor, hold, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
 import { add, countExchange, recordDecision, logExchange, recordStart, type Finished } from "./record.ts";
 import type { Road } from "./road.ts";
 
@@ -80,16 +79,13 @@ class Upgrade implements Finished, TunnelEvents {
   }
 
   open(plan: Plan, decision: Decision, facts: RequestFacts, early: Buffer): void {
-    const { requestId, traceparent, traceBegun, peerTrusted } = this.who as Identity;
     this.plan = plan;
     this.decision = decision;
-    this.arm = decision.arm === "candidate" && plan.candidate !== null ? plan.candidate : plan.baseline;
+    this.arm = armFor(plan, decision);
     recordStart(plan);
     recordDecision(plan, decision);
     const { snapshot } = this.bound;
-    const { controlHeaders } = plan;
-    const add = { requestId, traceparent, traceBegun, peerTrusted, controlHeaders, viaName: snapshot.viaName };
-    const headers = outgoingHeaders(this.head, facts, add);
+    const headers = requestHeaders(this.head, facts, plan, this.who as Identity, this.bound);
     headers.push("connection", "upgrade", "upgrade", "websocket");
     const { upstream } = this.arm;
     const endpoint = upstream.pickEndpoint();
