@@ -1,8 +1,8 @@
 /** The head of a request on its way up: judged in one pass, written in another. Run: node bench/micro/head.ts */
 import { bench, do_not_optimize, run, summary } from "mitata";
-import type { RequestHead } from "../../src/model/exchange-types.ts";
+import type { RequestFacts, RequestHead } from "../../src/model/exchange-types.ts";
 import { outgoingHeaders, type ForwardedFacts } from "../../src/model/outgoing.ts";
-import { readFacts, type RequestFacts } from "../../src/model/request-facts.ts";
+import { readFacts } from "../../src/model/request-facts.ts";
 import { SAMPLE_HEAD } from "./sample-head.ts";
 
 const SMALL_HEAD: RequestHead = { ...SAMPLE_HEAD, target: "/", headers: ["Host", "127.0.0.1:8080", "x-user-id", "u1"] };

@@ -25,4 +25,5 @@ export const SAMPLE_HEAD: RequestHead = {
   peerAddress: "10.0.0.7",
   localPort: 8080,
   encrypted: false,
+  facts: null,
 };

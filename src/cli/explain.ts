@@ -143,6 +143,16 @@ function askedFrom(file: string, request: string, lines: readonly string[], peer
   if (!headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === "host")) headers.push("host", "localhost");
   return {
     file,
-    head: { method, target, majorVersion: 1, minorVersion: 1, headers, peerAddress, localPort: 0, encrypted: false },
+    head: {
+      method,
+      target,
+      majorVersion: 1,
+      minorVersion: 1,
+      headers,
+      peerAddress,
+      localPort: 0,
+      encrypted: false,
+      facts: null,
+    },
   };
 }

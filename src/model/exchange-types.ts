@@ -1,8 +1,18 @@
 import type { Duplex } from "node:stream";
 import type { Failure, FailureKind } from "../base/failure.ts";
+import type { Target } from "./target.ts";
 
 /** Header fields as on the wire: name, value, name, value …; order, case and repeats kept; latin1 strings. */
 export type RawHeaders = readonly string[];
+
+/**
+ * Some bytes of a body: a Buffer that belongs to whoever gets it, or latin1 text, one character per byte, which is what
+ * small pieces travel as because text joins its head in one write. `length` is the number of bytes of either.
+ */
+export type Chunk = Buffer | string;
+
+/** Which engine served: the `lane` label. */
+export type Lane = "native" | "library" | "upgrade";
 
 /** A request as a downstream engine hands it to the road, before any rule was applied. */
 export interface RequestHead {
@@ -17,6 +27,30 @@ export interface RequestHead {
   readonly peerAddress: string;
   readonly localPort: number;
   readonly encrypted: boolean;
+  /** What an engine that had to read them anyway found; null = nobody has looked yet. */
+  readonly facts: RequestFacts | null;
+}
+
+/** Everything that the road wants to know of a request head, read in one pass. */
+export interface RequestFacts {
+  readonly target: Target;
+  /** What goes upstream as Host; null for an HTTP/1.0 request without one. */
+  readonly authority: string | null;
+  readonly body: BodyFraming;
+  readonly connection: string | null;
+  readonly upgrade: string | null;
+  readonly expect: string | null;
+  readonly te: string | null;
+  readonly trailer: string | null;
+  readonly via: string | null;
+  readonly cookie: string | null;
+  readonly maxForwards: string | null;
+  readonly requestId: string | null;
+  readonly traceparent: string | null;
+  readonly forwardedFor: string | null;
+  readonly forwardedProto: string | null;
+  readonly forwardedHost: string | null;
+  readonly forwardedPort: string | null;
 }
 
 /** A request as it goes to an upstream: rules applied, framing decided. */
@@ -52,7 +86,8 @@ export interface Upstream {
   readonly name: string;
   /**
    * Starts one try. The sink hears: head (1xx, then one final), data*, then exactly one of end | failure; never
-   * before `open` has returned, and nothing after `abort`.
+   * before `open` has returned, and nothing after `abort`. A head with a body may be held until its first `write` or
+   * `end`, so that both leave in one packet, unless `expectsContinue` or `bodyFollowsLater` says otherwise.
    */
   open(head: OutgoingHead, sink: ResponseSink, options: AttemptOptions): Attempt;
   /** Lets running attempts finish for `graceMs`, then ends them; resolves when all connections are closed. */
@@ -68,7 +103,7 @@ export interface AttemptOptions {
 /** One try against one upstream. */
 export interface Attempt {
   /** Whole body bytes of the request; false = hold back until `onDrain`. */
-  write(chunk: Buffer): boolean;
+  write(chunk: Chunk): boolean;
   /** The request is complete. */
   end(trailers: RawHeaders | null): void;
   /** The sink takes data again after `onData` returned false. */
@@ -81,11 +116,13 @@ export interface Attempt {
 export interface ResponseSink {
   onHead(head: ResponseHead): void;
   /** false = paused until `attempt.resume()`. */
-  onData(chunk: Buffer): boolean;
+  onData(chunk: Chunk): boolean;
   onEnd(trailers: RawHeaders | null): void;
   onFailure(failure: Failure, info: AttemptInfo): void;
   /** The attempt takes request body again. */
   onDrain(): void;
+  /** Whatever came together has been told: what was held back for a shared packet should leave now. */
+  onFlush(): void;
 }
 
 /** What is known about a failed try, for the retry rules. */
@@ -96,13 +133,19 @@ export interface AttemptInfo {
 
 /** The downstream engine's side of one exchange: the road answers through it. */
 export interface Downstream {
+  readonly lane: Lane;
   /** An interim answer; engines drop it for HTTP/1.0 clients. */
   sendInformation(status: number, headers: RawHeaders): void;
-  /** The final head. Framing is the engine's: `length` when known, else chunked or close-delimited. */
+  /**
+   * The final head. Framing is the engine's: `length` when known, else chunked or close-delimited. It may be held for what
+   * comes with it, until `sendData`, `sendEnd` or `flush`.
+   */
   sendHead(head: ResponseHead, options: SendHeadOptions): void;
   /** false = hold back until `onClientDrain`. */
-  sendData(chunk: Buffer): boolean;
+  sendData(chunk: Chunk): boolean;
   sendEnd(trailers: RawHeaders | null): void;
+  /** Sends what is held back. */
+  flush(): void;
   /** Cuts the connection, so that a truncated answer cannot look complete. */
   abort(): void;
   pauseBody(): void;
@@ -133,7 +176,7 @@ export type ClientFault = "client-gone" | "request-timeout" | "malformed-request
 
 /** The road's side of one exchange: the downstream engine tells it what the client does. */
 export interface DownstreamEvents {
-  onBody(chunk: Buffer): void;
+  onBody(chunk: Chunk): void;
   onBodyEnd(trailers: RawHeaders | null): void;
   /** The client takes answer bytes again. Apart from the sink's `onDrain`: one must not let the other direction flow. */
   onClientDrain(): void;

@@ -1,6 +1,6 @@
-import type { RequestHead } from "./exchange-types.ts";
+import type { RequestFacts, RequestHead } from "./exchange-types.ts";
 import { HOP_BY_HOP, listHasToken } from "./headers.ts";
-import { hopsLeft, type RequestFacts } from "./request-facts.ts";
+import { hopsLeft } from "./request-facts.ts";
 
 /** What the road knows about the caller and adds to the request. */
 export interface ForwardedFacts {

@@ -1,29 +1,7 @@
 import type { FailureKind } from "../base/failure.ts";
-import type { BodyFraming, RequestHead } from "./exchange-types.ts";
+import type { BodyFraming, RequestFacts, RequestHead } from "./exchange-types.ts";
 import { listHasToken } from "./headers.ts";
 import { parseTarget, type Target } from "./target.ts";
-
-/** Everything that the road wants to know of a request head, read in one pass. */
-export interface RequestFacts {
-  readonly target: Target;
-  /** What goes upstream as Host; null for an HTTP/1.0 request without one. */
-  readonly authority: string | null;
-  readonly body: BodyFraming;
-  readonly connection: string | null;
-  readonly upgrade: string | null;
-  readonly expect: string | null;
-  readonly te: string | null;
-  readonly trailer: string | null;
-  readonly via: string | null;
-  readonly cookie: string | null;
-  readonly maxForwards: string | null;
-  readonly requestId: string | null;
-  readonly traceparent: string | null;
-  readonly forwardedFor: string | null;
-  readonly forwardedProto: string | null;
-  readonly forwardedHost: string | null;
-  readonly forwardedPort: string | null;
-}
 
 const HOST = /^(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/;
 const DIGITS = /^[0-9]{1,15}$/;

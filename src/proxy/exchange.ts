@@ -9,13 +9,15 @@ import type {
   Downstream,
   DownstreamEvents,
   OutgoingHead,
+  Chunk,
+  Lane,
   RawHeaders,
+  RequestFacts,
   RequestHead,
   ResponseHead,
   ResponseSink,
 } from "../model/exchange-types.ts";
 import { headerValue, listHasToken } from "../model/headers.ts";
-import type { RequestFacts } from "../model/request-facts.ts";
 import type { Deadline } from "../transport/deadlines.ts";
 import { stranger, type Identity } from "./identify.ts";
 import { localReply, optionsReply } from "./local-reply.ts";
@@ -38,7 +40,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   readonly head: RequestHead;
   readonly startedMs: number;
   readonly startedWallMs: number;
-  readonly lane = "library";
+  readonly lane: Lane;
   who: Identity | null = null;
   plan: Plan | null = null;
   decision: Decision | null = null;
@@ -66,6 +68,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.bound = bound;
     this.head = head;
     this.#downstream = downstream;
+    this.lane = downstream.lane;
     this.startedMs = road.clock.nowMs();
     this.startedWallMs = road.clock.wallMs();
   }
@@ -122,7 +125,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
 
   // ---- what the client does
 
-  onBody(chunk: Buffer): void {
+  onBody(chunk: Chunk): void {
     if (this.#isWaiting) this.#try(false);
     this.bytesIn += chunk.length;
     if (this.#attempt === null) return;
@@ -175,7 +178,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#commit(head);
   }
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Chunk): boolean {
     if (this.#bodyless) return true;
     this.bytesOut += chunk.length;
     return this.#downstream.sendData(chunk);
@@ -199,6 +202,10 @@ export class Exchange implements ResponseSink, DownstreamEvents {
 
   onDrain(): void {
     this.#downstream.resumeBody();
+  }
+
+  onFlush(): void {
+    this.#downstream.flush();
   }
 
   /** The whole exchange, tries included, took too long to begin its answer. */

@@ -1,7 +1,7 @@
 import { shareInForce, decide, type Decision } from "../model/decide.ts";
-import type { Downstream, OutgoingHead, RequestHead } from "../model/exchange-types.ts";
+import type { Downstream, OutgoingHead, RequestFacts, RequestHead } from "../model/exchange-types.ts";
 import { hasPassedHere, outgoingHeaders } from "../model/outgoing.ts";
-import { hopsLeft, misusesWebSocket, readFacts, type RequestFacts } from "../model/request-facts.ts";
+import { hopsLeft, misusesWebSocket, readFacts } from "../model/request-facts.ts";
 import type { FailureKind } from "../base/failure.ts";
 import { Exchange } from "./exchange.ts";
 import { identify, type Identity } from "./identify.ts";
@@ -36,7 +36,7 @@ export function handle(road: Road, head: RequestHead, downstream: Downstream): E
 /** Everything that makes a request unfit to be forwarded. */
 export function judge(head: RequestHead, bound: BoundSnapshot): RequestFacts | FailureKind {
   if (head.headers.length > 2 * bound.snapshot.downstream.maxHeaders) return "header-too-large";
-  const facts = readFacts(head);
+  const facts = head.facts ?? readFacts(head);
   if (typeof facts === "string") return facts;
   if (hasPassedHere(facts.via, bound.snapshot.viaName)) return "loop";
   if (misusesWebSocket(facts, head)) return "malformed-request";

@@ -1,5 +1,4 @@
-import type { RequestHead } from "../model/exchange-types.ts";
-import type { RequestFacts } from "../model/request-facts.ts";
+import type { RequestFacts, RequestHead } from "../model/exchange-types.ts";
 import { isRequestId, newTraceparent, traceIdOf } from "../model/trace.ts";
 import { randomHex } from "./ids.ts";
 import type { BoundSnapshot } from "./plan.ts";

@@ -12,7 +12,7 @@ import { bucketOf } from "../base/histogram.ts";
 import type { Decision } from "../model/decide.ts";
 import { accessTarget, causeText, shouldLog, type AccessRecord } from "../telemetry/access-log.ts";
 import type { Failure } from "../base/failure.ts";
-import type { RequestHead } from "../model/exchange-types.ts";
+import type { Lane, RequestHead } from "../model/exchange-types.ts";
 import type { Identity } from "./identify.ts";
 import type { BoundArm, BoundSnapshot, Plan } from "./plan.ts";
 import type { Road } from "./road.ts";
@@ -37,8 +37,14 @@ export interface Finished {
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** Which engine served. */
-  readonly lane: "library" | "upgrade";
+  readonly lane: Lane;
 }
+
+const LANE_WORDS = {
+  native: THREAD_WORDS.laneNative,
+  library: THREAD_WORDS.laneLibrary,
+  upgrade: THREAD_WORDS.laneUpgrade,
+} as const satisfies Record<Lane, number>;
 
 /** Decisions of one arm take this many words of a route block. */
 const REASONS_PER_ARM = 16;
@@ -72,7 +78,7 @@ export function countExchange(exchange: Finished): void {
   const cells = cellsFor(exchange);
   add(cells, EXCHANGE_STATUS + statusSlot(exchange.status), 1);
   observe(cells, durationMs);
-  add(road.threadCells, exchange.lane === "upgrade" ? THREAD_WORDS.laneUpgrade : THREAD_WORDS.laneLibrary, 1);
+  add(road.threadCells, LANE_WORDS[exchange.lane], 1);
   if (plan !== null) add(plan.cells, ROUTE_WORDS.finished, 1);
   if (exchange.failure !== null) recordFailure(exchange);
 }

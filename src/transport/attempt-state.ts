@@ -1,6 +1,6 @@
 import { UPSTREAM_WORDS } from "../base/cells.ts";
 import { FAILURE_KINDS, failure, type Failure } from "../base/failure.ts";
-import type { RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
+import type { Chunk, RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
 import type { UpstreamSpec } from "../model/snapshot.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 
@@ -88,13 +88,18 @@ export class AttemptState {
   }
 
   /** Answer bytes; false when the sink wants a pause. */
-  data(chunk: Buffer): boolean {
+  data(chunk: Chunk): boolean {
     if (this.#phase === "done") return true;
     const flowing = this.#sink.onData(chunk);
     // A paused sink means a slow client, which is not the upstream's silence.
     if (flowing) this.#rearm();
     else this.#deadline.stop();
     return flowing;
+  }
+
+  /** What came together has been told. */
+  flush(): void {
+    if (this.#phase !== "done") this.#sink.onFlush();
   }
 
   /** The sink takes data again. */

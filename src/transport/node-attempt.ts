@@ -1,7 +1,7 @@
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { failure, type Failure } from "../base/failure.ts";
-import type { OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
+import type { Chunk, OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
 import { AttemptState } from "./attempt-state.ts";
 import { tlsOptions } from "./dialer.ts";
 import type { UndiciConnection } from "./undici-connection.ts";
@@ -21,7 +21,7 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
   #endpoint: Endpoint<UndiciConnection> | null = null;
   #request: ClientRequest | null = null;
   #answer: IncomingMessage | null = null;
-  #held: Buffer[] = [];
+  #held: Chunk[] = [];
   #heldEnd: { readonly trailers: RawHeaders | null } | null = null;
 
   constructor(pool: UpstreamPool<UndiciConnection>, head: OutgoingHead, sink: ResponseSink) {
@@ -39,7 +39,7 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     this.#request = request;
     this.#listen(request);
     if (this.#head.expectsContinue || this.#head.bodyFollowsLater) request.flushHeaders();
-    for (const chunk of this.#held.splice(0)) request.write(chunk);
+    for (const chunk of this.#held.splice(0)) request.write(chunk, "latin1");
     if (this.#heldEnd !== null || this.#head.body.kind === "none") this.#finishRequest(this.#heldEnd?.trailers ?? null);
   }
 
@@ -51,9 +51,9 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     this.#state.giveUp(failure("draining"));
   }
 
-  write(chunk: Buffer): boolean {
+  write(chunk: Chunk): boolean {
     if (this.#state.done) return true;
-    if (this.#request !== null) return this.#state.offered(this.#request.write(chunk));
+    if (this.#request !== null) return this.#state.offered(this.#request.write(chunk, "latin1"));
     this.#held.push(chunk);
     return false;
   }
@@ -105,8 +105,10 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     this.#answer = answer;
     const head = { status: answer.statusCode ?? 0, reason: answer.statusMessage ?? "", headers: answer.rawHeaders };
     if (!this.#state.head(head)) return;
+    this.#state.flush();
     answer.on("data", (chunk: Buffer) => {
       if (!this.#state.data(chunk)) answer.pause();
+      this.#state.flush();
     });
     answer.on("end", () => {
       const trailers = answer.rawTrailers.length === 0 ? null : answer.rawTrailers;

@@ -186,6 +186,7 @@ function headFrom(request: IncomingMessage): RequestHead {
     peerAddress: facts.peerAddress,
     localPort: facts.localPort,
     encrypted: facts.encrypted,
+    facts: null,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type {
+  Chunk,
   Downstream,
   DownstreamEvents,
   RawHeaders,
@@ -15,6 +16,7 @@ const MIN_RATE_BYTES_PER_S = 16;
 
 /** One exchange of the `node:http` engine: the road's `Downstream`, and the source of its events. */
 export class NodeExchange implements Downstream {
+  readonly lane = "library";
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #deadlines: Deadlines;
@@ -83,9 +85,9 @@ export class NodeExchange implements Downstream {
     process.nextTick(flushHead, response);
   }
 
-  sendData(chunk: Buffer): boolean {
+  sendData(chunk: Chunk): boolean {
     if (this.#over) return true;
-    const flowing = this.#response.write(chunk);
+    const flowing = this.#response.write(chunk, "latin1");
     if (!flowing) this.#watchProgress();
     return flowing;
   }
@@ -95,6 +97,10 @@ export class NodeExchange implements Downstream {
     if (trailers !== null) this.#response.addTrailers(pairsOf(trailers));
     this.#response.end();
     if (this.#response.writableLength > 0) this.#watchProgress();
+  }
+
+  flush(): void {
+    flushHead(this.#response);
   }
 
   abort(): void {

@@ -1,7 +1,14 @@
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { failure, type Failure } from "../base/failure.ts";
-import type { AttemptOptions, OutgoingHead, RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
+import type {
+  AttemptOptions,
+  Chunk,
+  OutgoingHead,
+  RawHeaders,
+  ResponseHead,
+  ResponseSink,
+} from "../model/exchange-types.ts";
 import { closesConnection } from "../model/answer.ts";
 import { AttemptState } from "./attempt-state.ts";
 import type { UndiciConnection } from "./undici-connection.ts";
@@ -59,9 +66,9 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
     this.#state.giveUp(failure("draining"));
   }
 
-  write(chunk: Buffer): boolean {
+  write(chunk: Chunk): boolean {
     if (this.#body === null || this.#state.done) return true;
-    return this.#state.offered(this.#body.offer(chunk));
+    return this.#state.offered(this.#body.offer(typeof chunk === "string" ? Buffer.from(chunk, "latin1") : chunk));
   }
 
   end(): void {
@@ -127,9 +134,15 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
     if (!this.#state.head(head)) this.#controller?.abort(new Error("attempt is over"));
   }
 
+  /** The head had no body with it. */
+  flush(): void {
+    this.#state.flush();
+  }
+
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.showHead();
     if (!this.#state.data(chunk)) controller.pause();
+    this.#state.flush();
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
@@ -185,6 +198,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
 
 function showHead(attempt: UndiciAttempt): void {
   attempt.showHead();
+  attempt.flush();
 }
 
 /** The request body as undici reads it. Undici's pull is the drain signal. */

@@ -11,6 +11,7 @@ export function headOf(parts: Partial<RequestHead> = {}): RequestHead {
     peerAddress: "127.0.0.1",
     localPort: 8080,
     encrypted: false,
+    facts: null,
     ...parts,
   };
 }

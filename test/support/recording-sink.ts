@@ -1,5 +1,5 @@
 import type { Failure } from "../../src/base/failure.ts";
-import type { AttemptInfo, RawHeaders, ResponseHead, ResponseSink } from "../../src/model/exchange-types.ts";
+import type { AttemptInfo, Chunk, RawHeaders, ResponseHead, ResponseSink } from "../../src/model/exchange-types.ts";
 import { changed, until } from "./until.ts";
 
 /** A sink that writes down what it hears, in order, and can refuse data. */
@@ -22,8 +22,8 @@ export class RecordingSink implements ResponseSink {
     this.#note(`head ${head.status}`);
   }
 
-  onData(chunk: Buffer): boolean {
-    this.body += chunk.toString("latin1");
+  onData(chunk: Chunk): boolean {
+    this.body += typeof chunk === "string" ? chunk : chunk.toString("latin1");
     this.#note(`data ${chunk.length}`);
     return this.flowing;
   }
@@ -44,6 +44,8 @@ export class RecordingSink implements ResponseSink {
     this.whenDrained?.();
     changed();
   }
+
+  onFlush(): void {}
 
   /** Waits for the one last thing a sink hears, and gives it back. */
   async over(): Promise<string> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { asksForWebSocket, readFacts, type RequestFacts } from "../../src/model/request-facts.ts";
+import type { RequestFacts } from "../../src/model/exchange-types.ts";
+import { asksForWebSocket, readFacts } from "../../src/model/request-facts.ts";
 import type { RequestHead } from "../../src/model/exchange-types.ts";
 import { headOf } from "../support/heads.ts";
 
