@@ -59,6 +59,7 @@ function obey(plane: DataPlane, message: ToDataThread): void {
 try {
   const plane = await openDataPlane({
     listeners: start.listeners,
+    engine: start.engine,
     snapshot: start.snapshot,
     pages: start.pages,
     words: new Int32Array(start.words),

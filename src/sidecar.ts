@@ -144,17 +144,25 @@ async function openPlane(
   lab: LabThread | null,
   onEvent: StateEventSink,
 ): Promise<TrafficPlane> {
-  const { listeners } = config;
+  const { engine, listeners } = config;
   const snapshot = store.current;
   const { threads } = config.runtime;
   if (threads === "inline" || lab === null) {
     // With threads, the control thread never loads the road and its engines.
     const { openInlinePlane } = await import("./control/inline-plane.ts");
     const accessWriter = createAccessWriter(createLogger({ level: config.log.level }));
-    return openInlinePlane({ listeners, snapshot, cells, clock: systemClock, random: Math.random, accessWriter });
+    return openInlinePlane({
+      listeners,
+      engine,
+      snapshot,
+      cells,
+      clock: systemClock,
+      random: Math.random,
+      accessWriter,
+    });
   }
   const count = threads === 0 ? availableParallelism() : threads;
-  return openThreadPool({ entry: entry("data-thread"), count, listeners, snapshot, cells, lab, onEvent });
+  return openThreadPool({ entry: entry("data-thread"), count, listeners, engine, snapshot, cells, lab, onEvent });
 }
 
 async function openServers(path: string, parts: Parts, onEvent: StateEventSink): Promise<Servers> {

@@ -1,11 +1,10 @@
-/** The head of a request on its way up: judged in one pass, written in another. Run: node bench/micro/head.ts */
+/** Heads on their way through: a request's judged in one pass and rewritten in another, an answer's rewritten. Run: node bench/micro/head.ts */
 import { bench, do_not_optimize, run, summary } from "mitata";
 import type { RequestFacts, RequestHead } from "../../src/model/exchange-types.ts";
+import { answerHeaders, answerProblem, type AnswerAdditions } from "../../src/model/answer.ts";
 import { outgoingHeaders, type ForwardedFacts } from "../../src/model/outgoing.ts";
 import { readFacts } from "../../src/model/request-facts.ts";
-import { SAMPLE_HEAD } from "./sample-head.ts";
-
-const SMALL_HEAD: RequestHead = { ...SAMPLE_HEAD, target: "/", headers: ["Host", "127.0.0.1:8080", "x-user-id", "u1"] };
+import { SAMPLE_ANSWER, SAMPLE_HEAD, SMALL_ANSWER, SMALL_HEAD } from "./sample-head.ts";
 
 const add: ForwardedFacts = {
   peerTrusted: false,
@@ -24,6 +23,23 @@ for (const [name, head] of [
   summary(() => {
     bench(`readFacts, ${name}`, () => do_not_optimize(readFacts(head)));
     bench(`outgoingHeaders, ${name}`, () => do_not_optimize(outgoingHeaders(head, facts, add)));
+  });
+}
+
+const additions: AnswerAdditions = {
+  versionHeader: "x-crossfade-upstream",
+  servedBy: "v1",
+  requestId: add.requestId,
+  mintedCookie: null,
+};
+
+for (const [name, head] of [
+  ["5 fields", SMALL_ANSWER],
+  ["12 fields", SAMPLE_ANSWER],
+] as const) {
+  summary(() => {
+    bench(`answerProblem, ${name}`, () => do_not_optimize(answerProblem(head)));
+    bench(`answerHeaders, ${name}`, () => do_not_optimize(answerHeaders(head, additions)));
   });
 }
 

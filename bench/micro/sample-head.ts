@@ -1,4 +1,4 @@
-import type { RequestHead } from "../../src/model/exchange-types.ts";
+import type { RequestHead, ResponseHead } from "../../src/model/exchange-types.ts";
 
 /** A request head as an API gateway sends it: 14 fields, 700 bytes, a key and a trace. */
 export const SAMPLE_HEAD: RequestHead = {
@@ -26,4 +26,44 @@ export const SAMPLE_HEAD: RequestHead = {
   localPort: 8080,
   encrypted: false,
   facts: null,
+};
+
+/** A request head as a load generator sends it: Host and a key. */
+export const SMALL_HEAD: RequestHead = {
+  ...SAMPLE_HEAD,
+  target: "/",
+  headers: ["Host", "127.0.0.1:8080", "x-user-id", "u1"],
+};
+
+/** The head of a small JSON answer: 5 fields. */
+export const SMALL_ANSWER: ResponseHead = {
+  status: 200,
+  reason: "OK",
+  headers: Object.entries({
+    Server: "nginx/1.22.1",
+    Date: "Fri, 20 Nov 2026 00:00:00 GMT",
+    "Content-Type": "application/json",
+    "Content-Length": "110",
+    Connection: "keep-alive",
+  }).flat(),
+};
+
+/** The head of an answer as an application behind a cache gives it: 12 fields. */
+export const SAMPLE_ANSWER: ResponseHead = {
+  status: 200,
+  reason: "OK",
+  headers: Object.entries({
+    Server: "nginx/1.22.1",
+    Date: "Fri, 20 Nov 2026 00:00:00 GMT",
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": "2048",
+    Connection: "keep-alive",
+    "Keep-Alive": "timeout=75",
+    Vary: "Accept-Encoding, Accept-Language",
+    "Cache-Control": "private, max-age=60, must-revalidate",
+    ETag: 'W/"5f1f6f1e6c2e4a0e9a550d6e4c1a2b3c"',
+    "Set-Cookie": "session=0a1b2c3d4e5f60718293a4b5c6d7e8f9; Path=/; HttpOnly; Secure; SameSite=Lax",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Request-Id": "5f1f6f1e-6c2e-4a0e-9a55-0d6e4c1a2b3c",
+  }).flat(),
 };

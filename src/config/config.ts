@@ -2,6 +2,7 @@ import type {
   AccessLogSpec,
   Arm,
   DownstreamSpec,
+  Engine,
   ListenerSpec,
   MatchSpec,
   SplitSpec,
@@ -10,11 +11,13 @@ import type {
 
 /**
  * A config that passed every check: defaults filled in, milliseconds, bytes, parts per million. It names files (TLS,
- * token) but holds nothing out of them. `compile` makes a snapshot of it; listeners, admin, metrics, runtime and log
- * are the process's own and take effect at the start only.
+ * token) but holds nothing out of them. `compile` makes a snapshot of it; listeners, engine, admin, metrics, runtime
+ * and log are the process's own and take effect at the start only.
  */
 export interface Config {
   readonly listeners: readonly ListenerSpec[];
+  /** Default native. */
+  readonly engine: Engine;
   /** null: no control API. */
   readonly admin: AdminConfig | null;
   /** null: no metrics server. */

@@ -17,7 +17,10 @@ export function crossCheck(tree: unknown): readonly Issue[] {
   checkAddresses(tree, issues);
   checkAdmin(tree, issues);
   checkDrain(tree, issues);
-  for (const [name, upstream] of entriesOf(fieldOf(tree, "upstreams"))) checkUpstream(name, upstream, issues);
+  for (const [name, upstream] of entriesOf(fieldOf(tree, "upstreams"))) {
+    checkUpstream(name, upstream, issues);
+    if (fieldOf(tree, "engine") === "library") checkPipelining(name, upstream, issues);
+  }
   if (mapOf(fieldOf(tree, "upstreams")) !== null && entriesOf(fieldOf(tree, "upstreams")).length === 0) {
     issues.push({ path: ["upstreams"], value: undefined, message: "has no entries; name at least one upstream" });
   }
@@ -95,6 +98,14 @@ function checkUpstream(name: string, upstream: unknown, issues: Issue[]): void {
     issues.push({ path: [...path, "pool", "minConnections"], value: least, message });
   }
   checkUpstreamTls([...path, "tls"], mapOf(fieldOf(upstream, "tls")), schemes, issues);
+}
+
+function checkPipelining(name: string, upstream: unknown, issues: Issue[]): void {
+  const pipelining = fieldOf(fieldOf(upstream, "pool"), "pipelining");
+  if (!(Number(pipelining) > 1)) return;
+  const message =
+    "needs engine: native, since the library engine keeps one request in flight per connection; write 1 or remove the line";
+  issues.push({ path: ["upstreams", name, "pool", "pipelining"], value: pipelining, message });
 }
 
 /** Reports endpoints that are given twice; returns the schemes that occur. */

@@ -26,6 +26,7 @@ export function effectiveConfig(config: Config): Record<string, unknown> {
   const { admin, metrics } = config;
   return {
     listen: config.listeners.map(listenText),
+    engine: config.engine,
     ...(admin === null ? {} : { admin: defined({ address: textFromAddress(admin), tokenFile: admin.tokenFile }) }),
     ...(metrics === null
       ? {}
@@ -96,7 +97,7 @@ function upstreamText(upstream: UpstreamConfig): Record<string, unknown> {
       maxPending: pool.maxPending,
       acquireTimeout: textFromDuration(pool.acquireTimeoutMs),
       idleTimeout: textFromDuration(pool.idleTimeoutMs),
-      pipelining: 1,
+      pipelining: pool.pipelining,
     },
     tls:
       tls === null

@@ -37,6 +37,12 @@ export const listenSchema = z
   .max(MAX_LISTENERS)
   .meta({ description: "Where clients connect: one or more addresses." });
 
+/** `engine`: who speaks HTTP/1. */
+export const engineSchema = choice(
+  "native: our own HTTP/1 engine, anything outside of its strict subset is handed to the library engine; library: node:http and undici for everything. A change needs a restart.",
+  ["native", "library"],
+).prefault("native");
+
 /** `admin`: the control API. */
 export const adminSchema = z
   .strictObject({

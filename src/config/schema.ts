@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   adminSchema,
   downstreamSchema,
+  engineSchema,
   listenSchema,
   logSchema,
   metricsSchema,
@@ -18,6 +19,7 @@ import { upstreamsSchema } from "./upstream-schema.ts";
 export const configSchema = z.strictObject({
   $schema: plainText("Where an editor finds the JSON Schema; not read otherwise.", "path").optional(),
   listen: listenSchema,
+  engine: engineSchema,
   admin: adminSchema.optional(),
   metrics: metricsSchema.optional(),
   runtime: runtimeSchema,

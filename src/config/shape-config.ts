@@ -10,6 +10,7 @@ export function shapeConfig(file: CheckedFile, tree: unknown): Config {
   const routeTrees = listOf(fieldOf(tree, "routes"));
   return {
     listeners: file.listen.map(listenerOf),
+    engine: file.engine,
     admin: admin === undefined ? null : { ...admin.address, tokenFile: admin.tokenFile ?? null },
     metrics: metrics === undefined ? null : { ...metrics.address, bucketsPerDoubling: metrics.bucketsPerDoubling },
     runtime: {
@@ -63,6 +64,7 @@ function upstreamOf(name: string, upstream: CheckedFile["upstreams"][string]): U
       maxPending: pool.maxPending,
       acquireTimeoutMs: pool.acquireTimeout,
       idleTimeoutMs: pool.idleTimeout,
+      pipelining: pool.pipelining,
     },
     tls: tls === undefined ? null : tlsOf(tls),
     maxHeaderBytes,

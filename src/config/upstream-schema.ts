@@ -43,12 +43,10 @@ const poolSchema = z
     idleTimeout: duration("An idle connection is closed after this long. Keep it below the upstream's own.").prefault(
       "4s",
     ),
-    pipelining: scalar<1>({
-      title: "1",
-      description: "Requests in flight on one connection. Only 1 in this version.",
-      json: { type: ["integer", "string"], enum: [1, "1"] },
-      read: readPipelining,
-    }).prefault(1),
+    pipelining: integer(
+      "Requests in flight on one connection, for idempotent requests without a body; native engine only. An answer that takes long holds up those behind it.",
+      { min: 1, max: 64 },
+    ).prefault(1),
   })
   .meta({ description: "Connections to an upstream." })
   .prefault({});
@@ -89,13 +87,6 @@ const upstreamSchema = z
 export const upstreamsSchema = z
   .record(z.string(), upstreamSchema)
   .meta({ description: "The services that routes send requests to, by name.", minProperties: 1 });
-
-function readPipelining(value: unknown): Parsed<1> {
-  if (String(value) === "1") return parsed(1);
-  return refused(
-    "is not available: this version (0.1) keeps one request in flight per connection; write 1 or remove the line",
-  );
-}
 
 function readProtocol(value: unknown): Parsed<Protocol> {
   if (value === "http1" || value === "auto") return parsed(value);

@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../base/clock.ts";
 import { THREAD_BLOCK, THREAD_WORDS, blockView } from "../base/cells.ts";
-import type { ListenerSpec, Snapshot } from "../model/snapshot.ts";
+import type { Engine, ListenerSpec, Snapshot } from "../model/snapshot.ts";
 import { openDataPlane } from "../proxy/data-plane.ts";
 import { AccessBatcher } from "../telemetry/access-batcher.ts";
 import type { AccessWriter } from "../telemetry/access-writer.ts";
@@ -10,6 +10,7 @@ import type { TrafficPlane } from "./traffic-plane.ts";
 /** What the one thread of `inline` mode is given. */
 export interface InlineOptions {
   readonly listeners: readonly ListenerSpec[];
+  readonly engine: Engine;
   readonly snapshot: Snapshot;
   readonly cells: CellTable;
   readonly clock: Clock;
@@ -19,7 +20,7 @@ export interface InlineOptions {
 
 /** The road on the control thread itself: for tests and tiny pods. A crash here is a crash of the process. */
 export async function openInlinePlane(options: InlineOptions): Promise<TrafficPlane> {
-  const { cells, clock, random, listeners, snapshot } = options;
+  const { cells, clock, random, listeners, engine, snapshot } = options;
   const pages = cells.pagesOf(0);
   const threadCells = blockView(pages, THREAD_BLOCK);
   const batcher = new AccessBatcher({
@@ -31,6 +32,7 @@ export async function openInlinePlane(options: InlineOptions): Promise<TrafficPl
   const logAccess = batcher.add.bind(batcher);
   const plane = await openDataPlane({
     listeners,
+    engine,
     snapshot,
     pages,
     words: cells.words,

@@ -6,6 +6,7 @@ import type { ListenerSpec } from "../model/snapshot.ts";
 export function settingsThatNeedRestart(started: Config, wanted: Config): readonly string[] {
   const pairs: readonly (readonly [string, unknown, unknown])[] = [
     ["listen", shapesOf(started.listeners), shapesOf(wanted.listeners)],
+    ["engine", started.engine, wanted.engine],
     ["admin", started.admin, wanted.admin],
     ["metrics", started.metrics, wanted.metrics],
     ["runtime.threads", started.runtime.threads, wanted.runtime.threads],

@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { blockView, ROUTE_WORDS, THREAD_WORDS, UPSTREAM_WORDS } from "../base/cells.ts";
 import type { StateEventSink } from "../base/state-event.ts";
-import type { ListenerSpec, Snapshot } from "../model/snapshot.ts";
+import type { Engine, ListenerSpec, Snapshot } from "../model/snapshot.ts";
 import type { DataThreadStart, FromDataThread, ToDataThread } from "../model/thread-messages.ts";
 import type { CellTable } from "./cell-table.ts";
 import type { LabThread } from "./lab-supervisor.ts";
@@ -14,6 +14,7 @@ export interface ThreadPoolOptions {
   readonly entry: URL;
   readonly count: number;
   readonly listeners: readonly ListenerSpec[];
+  readonly engine: Engine;
   readonly snapshot: Snapshot;
   readonly cells: CellTable;
   readonly lab: LabThread;
@@ -128,11 +129,12 @@ class ThreadPool implements TrafficPlane {
   }
 
   #spawn(seat: Seat): Promise<readonly number[]> {
-    const { cells, count, entry, lab } = this.#options;
+    const { cells, count, engine, entry, lab } = this.#options;
     const start: DataThreadStart = {
       index: seat.index,
       threads: count,
       listeners: this.#listeners,
+      engine,
       snapshot: this.#snapshot,
       pages: cells.pagesOf(seat.index),
       words: cells.words.buffer as SharedArrayBuffer,

@@ -1,4 +1,5 @@
 import type { RawHeaders, ResponseHead } from "./exchange-types.ts";
+import { FieldTable } from "./field-table.ts";
 import { headerValue, HOP_BY_HOP, isNamed, joinedHeader, listHasToken } from "./headers.ts";
 import { connectionNamed, isControlHeader } from "./outgoing.ts";
 
@@ -33,17 +34,12 @@ export function isBodyless(method: string, status: number): boolean {
 
 /** Header fields of an interim answer for the client: hop-by-hop fields removed; null when it cannot be passed on. */
 export function interimHeaders(head: ResponseHead): string[] | null {
-  return answerProblem(head) === null ? endToEnd(head, () => false) : null;
+  return answerProblem(head) === null ? endToEnd(head, "", true) : null;
 }
 
 /** Header fields of a final answer for the client: end-to-end fields in order and case, then ours. */
 export function answerHeaders(head: ResponseHead, add: AnswerAdditions): string[] {
-  const version = add.versionHeader.toLowerCase();
-  const dropLength = head.status === 204 || head.status === 205;
-  const out = endToEnd(
-    head,
-    (lower) => lower === version || lower === "x-request-id" || (dropLength && lower === "content-length"),
-  );
+  const out = endToEnd(head, add.versionHeader, false);
   if (head.status === 205) out.push("content-length", "0");
   out.push(add.versionHeader, add.servedBy, "x-request-id", add.requestId);
   if (add.mintedCookie !== null) pushCookie(out, add.mintedCookie);
@@ -55,24 +51,36 @@ export function safeReason(reason: string): string {
   return BAD_VALUE.test(reason) ? "" : reason;
 }
 
-function endToEnd(head: ResponseHead, alsoDrop: (lowerName: string) => boolean): string[] {
+/** `ownField` is one that we write ourselves, besides x-request-id, which an interim answer keeps. */
+function endToEnd(head: ResponseHead, ownField: string, interim: boolean): string[] {
   const out: string[] = [];
   const { headers } = head;
   const named = connectionNamed(joinedHeader(headers, "connection"));
-  let lengthSeen = false;
+  let keepsLength = interim || (head.status !== 204 && head.status !== 205);
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
-    const lower = name.toLowerCase();
-    if (HOP_BY_HOP.has(lower) || alsoDrop(lower) || (named !== null && named.has(lower))) continue;
-    if (lower === "content-length") {
+    const field = FIELDS.numberOf(name);
+    if (field === DROPPED || (field === REQUEST_ID && !interim)) continue;
+    if (named !== null && named.has(name.toLowerCase())) continue;
+    if (name.length === ownField.length && name.toLowerCase() === ownField.toLowerCase()) continue;
+    if (field === CONTENT_LENGTH) {
+      if (!keepsLength) continue;
       // The upstream engine has made sure that repeats agree; one is enough.
-      if (lengthSeen) continue;
-      lengthSeen = true;
+      keepsLength = false;
     }
     out.push(name, headers[i + 1] as string);
   }
   return out;
 }
+
+const DROPPED = 1;
+const REQUEST_ID = 2;
+const CONTENT_LENGTH = 3;
+const FIELDS = new FieldTable([
+  ...[...HOP_BY_HOP].map((name) => [name, DROPPED] as const),
+  ["x-request-id", REQUEST_ID],
+  ["content-length", CONTENT_LENGTH],
+]);
 
 /**
  * A shared cache that stores an answer with our cookie would pin everybody to one key, so the answer becomes private.

@@ -1,4 +1,5 @@
 import type { RequestFacts, RequestHead } from "./exchange-types.ts";
+import { FieldTable } from "./field-table.ts";
 import { HOP_BY_HOP, listHasToken } from "./headers.ts";
 import { hopsLeft } from "./request-facts.ts";
 
@@ -22,24 +23,44 @@ export interface ForwardedFacts {
  */
 export function outgoingHeaders(head: RequestHead, facts: RequestFacts, add: ForwardedFacts): string[] {
   const out: string[] = [];
-  const named = connectionNamed(facts.connection);
   if (facts.authority !== null) out.push("host", facts.authority);
-  const hops = hopsLeft(facts, head.method);
+  const named = connectionNamed(facts.connection);
   const { headers } = head;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
-    const lower = name.toLowerCase();
-    if (DROPPED_REQUEST_FIELDS.has(lower) || (named !== null && named.has(lower))) continue;
-    if (lower === "tracestate" && add.traceBegun) continue;
-    // Only trusted proxies may say on whose behalf they ask.
-    if (lower === "forwarded" && !add.peerTrusted) continue;
-    if (lower.charCodeAt(0) === 120 && isControlHeader(lower) && !add.controlHeaders.has(lower)) continue;
-    out.push(name, hops !== null && lower === "max-forwards" ? String(hops - 1) : (headers[i + 1] as string));
+    const field = FIELDS.numberOf(name);
+    if (field === DROPPED || (named !== null && named.has(name.toLowerCase()))) continue;
+    if (field !== 0 && !isPassedOn(field, add)) continue;
+    if (looksLikeControl(name) && !isAllowedControl(name, add)) continue;
+    const value = headers[i + 1] as string;
+    out.push(name, field === MAX_FORWARDS ? oneHopLess(facts, head.method, value) : value);
   }
   pushForwarded(out, head, facts, add);
   if (listHasToken(facts.te, "trailers")) out.push("te", "trailers");
   out.push("x-request-id", add.requestId, "traceparent", add.traceparent);
   return out;
+}
+
+/** What a rule of its own is for. */
+function isPassedOn(field: number, add: ForwardedFacts): boolean {
+  if (field === TRACESTATE) return !add.traceBegun;
+  // Only trusted proxies may say on whose behalf they ask.
+  return field !== FORWARDED || add.peerTrusted;
+}
+
+function oneHopLess(facts: RequestFacts, method: string, value: string): string {
+  const hops = hopsLeft(facts, method);
+  return hops === null ? value : String(hops - 1);
+}
+
+/** Tells nearly every field from x-crossfade-* by its first and third letter. */
+function looksLikeControl(name: string): boolean {
+  return (name.charCodeAt(0) | 32) === LETTER_X && (name.charCodeAt(2) | 32) === LETTER_C;
+}
+
+function isAllowedControl(name: string, add: ForwardedFacts): boolean {
+  const lower = name.toLowerCase();
+  return !isControlHeader(lower) || add.controlHeaders.has(lower);
 }
 
 /** True for x-crossfade-*, also spelled with underscores, which some upstreams fold into the same name. */
@@ -74,17 +95,27 @@ function pushForwarded(out: string[], head: RequestHead, facts: RequestFacts, ad
   out.push("via", facts.via === null ? hop : `${facts.via}, ${hop}`);
 }
 
-/** Fields that end here or that we write ourselves. */
-const DROPPED_REQUEST_FIELDS: ReadonlySet<string> = new Set([
-  ...HOP_BY_HOP,
-  "host",
-  "content-length",
-  "expect",
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "x-request-id",
-  "traceparent",
-  "via",
+const DROPPED = 1;
+const TRACESTATE = 2;
+const FORWARDED = 3;
+const MAX_FORWARDS = 4;
+const LETTER_C = 99;
+const LETTER_X = 120;
+
+/** Fields that end here or that we write ourselves, and those with a rule of their own. */
+const FIELDS = new FieldTable([
+  ...[...HOP_BY_HOP].map((name) => [name, DROPPED] as const),
+  ["host", DROPPED],
+  ["content-length", DROPPED],
+  ["expect", DROPPED],
+  ["x-forwarded-for", DROPPED],
+  ["x-forwarded-proto", DROPPED],
+  ["x-forwarded-host", DROPPED],
+  ["x-forwarded-port", DROPPED],
+  ["x-request-id", DROPPED],
+  ["traceparent", DROPPED],
+  ["via", DROPPED],
+  ["tracestate", TRACESTATE],
+  ["forwarded", FORWARDED],
+  ["max-forwards", MAX_FORWARDS],
 ]);

@@ -1,10 +1,11 @@
 import type { FailureKind } from "../base/failure.ts";
 import type { BodyFraming, RequestFacts, RequestHead } from "./exchange-types.ts";
+import { numberFromDigits } from "./decimal.ts";
+import { FieldTable } from "./field-table.ts";
 import { listHasToken } from "./headers.ts";
 import { parseTarget, type Target } from "./target.ts";
 
 const HOST = /^(?:[A-Za-z0-9._~%!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/;
-const DIGITS = /^[0-9]{1,15}$/;
 
 /**
  * Reads and judges a head. A string is the kind of failure to answer with: framing that two parsers could read
@@ -13,31 +14,16 @@ const DIGITS = /^[0-9]{1,15}$/;
 export function readFacts(head: RequestHead): RequestFacts | FailureKind {
   if (head.majorVersion !== 1) return "version-refused";
   if (head.method === "TRACE") return "method-refused";
-  const seen = collect(head);
   const target = parseTarget(head.target, head.method);
   if (target === null) return "bad-target";
-  if (!hostIsValid(seen, head.minorVersion, target)) return "bad-host";
-  const body = framingOf(seen, head.minorVersion);
+  const framing = new Framing();
+  const facts = collect(head, target, framing);
+  if (!hostIsValid(framing, head.minorVersion, target)) return "bad-host";
+  const body = framingOf(framing, head.minorVersion);
   if (typeof body === "string") return body;
-  return {
-    target,
-    authority: target.authority ?? seen.host,
-    body,
-    connection: seen.connection,
-    upgrade: seen.upgrade,
-    expect: seen.expect,
-    te: seen.te,
-    trailer: seen.trailer,
-    via: seen.via,
-    cookie: seen.cookie,
-    maxForwards: seen.maxForwards,
-    requestId: seen.requestIds === 1 ? seen.requestId : null,
-    traceparent: seen.traceparents === 1 ? seen.traceparent : null,
-    forwardedFor: seen.forwardedFor,
-    forwardedProto: seen.forwardedProto,
-    forwardedHost: seen.forwardedHost,
-    forwardedPort: seen.forwardedPort,
-  };
+  facts.body = body;
+  facts.authority = target.authority ?? framing.host;
+  return facts;
 }
 
 /** True when `Connection` asks for an upgrade and `Upgrade` names WebSocket on a plain GET. */
@@ -58,124 +44,176 @@ function namesWebSocket(facts: RequestFacts): boolean {
 
 /** Hops that an OPTIONS request may still take (RFC 9110 §7.6.2); null when it is not limited. */
 export function hopsLeft(facts: RequestFacts, method: string): number | null {
-  if (method !== "OPTIONS" || facts.maxForwards === null || !DIGITS.test(facts.maxForwards)) return null;
-  return Number(facts.maxForwards);
+  if (method !== "OPTIONS" || facts.maxForwards === null) return null;
+  const hops = numberFromDigits(facts.maxForwards);
+  return hops === -1 ? null : hops;
 }
 
-class Seen {
+/** Fields that say where a message goes and where it ends, with their repeats. */
+class Framing {
   host: string | null = null;
   hosts = 0;
   length: string | null = null;
   lengths = 0;
   coding: string | null = null;
-  connection: string | null = null;
-  upgrade: string | null = null;
-  expect: string | null = null;
-  te: string | null = null;
-  trailer: string | null = null;
-  via: string | null = null;
-  cookie: string | null = null;
-  maxForwards: string | null = null;
-  requestId: string | null = null;
-  requestIds = 0;
-  traceparent: string | null = null;
-  traceparents = 0;
-  forwardedFor: string | null = null;
-  forwardedProto: string | null = null;
-  forwardedHost: string | null = null;
-  forwardedPort: string | null = null;
 }
 
+type Reading = { -readonly [Key in keyof RequestFacts]: RequestFacts[Key] };
+
+const NONE: BodyFraming = { kind: "none" };
+const CHUNKED: BodyFraming = { kind: "chunked" };
+
+// The numbers of the fields that `collect` looks for.
+const F_HOST = 1;
+const F_CONTENT_LENGTH = 2;
+const F_TRANSFER_ENCODING = 3;
+const F_CONNECTION = 4;
+const F_UPGRADE = 5;
+const F_EXPECT = 6;
+const F_TE = 7;
+const F_TRAILER = 8;
+const F_VIA = 9;
+const F_COOKIE = 10;
+const F_MAX_FORWARDS = 11;
+const F_REQUEST_ID = 12;
+const F_TRACEPARENT = 13;
+const F_FORWARDED_FOR = 14;
+const F_FORWARDED_PROTO = 15;
+const F_FORWARDED_HOST = 16;
+const F_FORWARDED_PORT = 17;
+
+const FIELDS = new FieldTable([
+  ["host", F_HOST],
+  ["content-length", F_CONTENT_LENGTH],
+  ["transfer-encoding", F_TRANSFER_ENCODING],
+  ["connection", F_CONNECTION],
+  ["upgrade", F_UPGRADE],
+  ["expect", F_EXPECT],
+  ["te", F_TE],
+  ["trailer", F_TRAILER],
+  ["via", F_VIA],
+  ["cookie", F_COOKIE],
+  ["max-forwards", F_MAX_FORWARDS],
+  ["x-request-id", F_REQUEST_ID],
+  ["traceparent", F_TRACEPARENT],
+  ["x-forwarded-for", F_FORWARDED_FOR],
+  ["x-forwarded-proto", F_FORWARDED_PROTO],
+  ["x-forwarded-host", F_FORWARDED_HOST],
+  ["x-forwarded-port", F_FORWARDED_PORT],
+]);
+
 // Long on purpose: one pass, one switch. Bench: bench/micro/head.ts.
-function collect(head: RequestHead): Seen {
-  const seen = new Seen();
+function collect(head: RequestHead, target: Target, framing: Framing): Reading {
+  const facts: Reading = {
+    target,
+    authority: null,
+    body: NONE,
+    connection: null,
+    upgrade: null,
+    expect: null,
+    te: null,
+    trailer: null,
+    via: null,
+    cookie: null,
+    maxForwards: null,
+    requestId: null,
+    traceparent: null,
+    forwardedFor: null,
+    forwardedProto: null,
+    forwardedHost: null,
+    forwardedPort: null,
+  };
+  let requestIds = 0;
+  let traceparents = 0;
   const { headers } = head;
   for (let i = 0; i < headers.length; i += 2) {
+    const field = FIELDS.numberOf(headers[i] as string);
+    if (field === 0) continue;
     const value = headers[i + 1] as string;
-    switch ((headers[i] as string).toLowerCase()) {
-      case "host":
-        seen.host = value;
-        seen.hosts++;
+    switch (field) {
+      case F_HOST:
+        framing.host = value;
+        framing.hosts++;
         break;
-      case "content-length":
-        seen.length = value;
-        seen.lengths++;
+      case F_CONTENT_LENGTH:
+        framing.length = value;
+        framing.lengths++;
         break;
-      case "transfer-encoding":
-        seen.coding = listed(seen.coding, value);
+      case F_TRANSFER_ENCODING:
+        framing.coding = listed(framing.coding, value);
         break;
-      case "connection":
-        seen.connection = listed(seen.connection, value);
+      case F_CONNECTION:
+        facts.connection = listed(facts.connection, value);
         break;
-      case "upgrade":
-        seen.upgrade = listed(seen.upgrade, value);
+      case F_UPGRADE:
+        facts.upgrade = listed(facts.upgrade, value);
         break;
-      case "expect":
-        seen.expect = listed(seen.expect, value);
+      case F_EXPECT:
+        facts.expect = listed(facts.expect, value);
         break;
-      case "te":
-        seen.te = listed(seen.te, value);
+      case F_TE:
+        facts.te = listed(facts.te, value);
         break;
-      case "trailer":
-        seen.trailer = listed(seen.trailer, value);
+      case F_TRAILER:
+        facts.trailer = listed(facts.trailer, value);
         break;
-      case "via":
-        seen.via = listed(seen.via, value);
+      case F_VIA:
+        facts.via = listed(facts.via, value);
         break;
-      case "cookie":
-        seen.cookie = seen.cookie === null ? value : `${seen.cookie}; ${value}`;
+      case F_COOKIE:
+        facts.cookie = facts.cookie === null ? value : `${facts.cookie}; ${value}`;
         break;
-      case "max-forwards":
-        seen.maxForwards = value;
+      case F_MAX_FORWARDS:
+        facts.maxForwards = value;
         break;
-      case "x-request-id":
-        seen.requestId = value;
-        seen.requestIds++;
+      case F_REQUEST_ID:
+        facts.requestId = ++requestIds === 1 ? value : null;
         break;
-      case "traceparent":
-        seen.traceparent = value;
-        seen.traceparents++;
+      case F_TRACEPARENT:
+        facts.traceparent = ++traceparents === 1 ? value : null;
         break;
-      case "x-forwarded-for":
-        seen.forwardedFor = listed(seen.forwardedFor, value);
+      case F_FORWARDED_FOR:
+        facts.forwardedFor = listed(facts.forwardedFor, value);
         break;
-      case "x-forwarded-proto":
-        seen.forwardedProto ??= value;
+      case F_FORWARDED_PROTO:
+        facts.forwardedProto ??= value;
         break;
-      case "x-forwarded-host":
-        seen.forwardedHost ??= value;
+      case F_FORWARDED_HOST:
+        facts.forwardedHost ??= value;
         break;
-      case "x-forwarded-port":
-        seen.forwardedPort ??= value;
+      case F_FORWARDED_PORT:
+        facts.forwardedPort ??= value;
         break;
       default:
         break;
     }
   }
-  return seen;
+  return facts;
 }
 
 function listed(list: string | null, value: string): string {
   return list === null ? value : `${list}, ${value}`;
 }
 
-function hostIsValid(seen: Seen, minorVersion: number, target: Target): boolean {
-  if (seen.hosts > 1 || (seen.hosts === 0 && minorVersion >= 1)) return false;
+function hostIsValid(framing: Framing, minorVersion: number, target: Target): boolean {
+  if (framing.hosts > 1 || (framing.hosts === 0 && minorVersion >= 1)) return false;
   if (target.authority !== null && !HOST.test(target.authority)) return false;
-  return seen.host === null || HOST.test(seen.host);
+  return framing.host === null || HOST.test(framing.host);
 }
 
-function framingOf(seen: Seen, minorVersion: number): BodyFraming | FailureKind {
-  if (seen.coding !== null) return codingOf(seen, minorVersion);
-  if (seen.lengths === 0) return { kind: "none" };
-  if (seen.lengths > 1 || seen.length === null || !DIGITS.test(seen.length)) return "bad-framing";
-  return { kind: "length", length: Number(seen.length) };
+function framingOf(framing: Framing, minorVersion: number): BodyFraming | FailureKind {
+  if (framing.coding !== null) return codingOf(framing, minorVersion);
+  if (framing.lengths === 0) return NONE;
+  if (framing.lengths > 1 || framing.length === null) return "bad-framing";
+  const length = numberFromDigits(framing.length);
+  return length === -1 ? "bad-framing" : { kind: "length", length };
 }
 
-function codingOf(seen: Seen, minorVersion: number): BodyFraming | FailureKind {
-  if (minorVersion === 0 || seen.lengths > 0) return "bad-framing";
-  const codings = (seen.coding as string).toLowerCase();
-  if (codings === "chunked") return { kind: "chunked" };
+function codingOf(framing: Framing, minorVersion: number): BodyFraming | FailureKind {
+  if (minorVersion === 0 || framing.lengths > 0) return "bad-framing";
+  if (framing.coding === "chunked") return CHUNKED;
+  const codings = (framing.coding as string).toLowerCase();
+  if (codings === "chunked") return CHUNKED;
   return /^[a-z]+[ \t]*,[ \t]*chunked$/.test(codings) && !codings.startsWith("chunked")
     ? "coding-refused"
     : "bad-framing";

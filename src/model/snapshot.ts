@@ -28,6 +28,12 @@ export interface Cause {
   readonly action: string;
 }
 
+/**
+ * Who speaks HTTP/1 with clients and upstreams. native: our own codec, which hands what is outside of its strict subset
+ * to the library engine; library: node:http and undici for everything.
+ */
+export type Engine = "native" | "library";
+
 /** A named service that we call. */
 export interface UpstreamSpec {
   readonly name: string;
@@ -47,6 +53,8 @@ export interface UpstreamSpec {
     readonly maxPending: number;
     readonly acquireTimeoutMs: number;
     readonly idleTimeoutMs: number;
+    /** Requests in flight on one connection, 1..64; more than 1 with the native engine only. */
+    readonly pipelining: number;
   };
   readonly tls: UpstreamTlsSpec | null;
   /** Largest accepted answer head. */

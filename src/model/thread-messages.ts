@@ -1,4 +1,4 @@
-import type { ListenerSpec, Snapshot } from "./snapshot.ts";
+import type { Engine, ListenerSpec, Snapshot } from "./snapshot.ts";
 
 /** What a data thread is given at its start, by structured clone. */
 export interface DataThreadStart {
@@ -6,6 +6,7 @@ export interface DataThreadStart {
   /** Data threads in all. */
   readonly threads: number;
   readonly listeners: readonly ListenerSpec[];
+  readonly engine: Engine;
   readonly snapshot: Snapshot;
   readonly pages: readonly SharedArrayBuffer[];
   readonly words: SharedArrayBuffer;

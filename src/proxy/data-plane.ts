@@ -4,11 +4,11 @@ import type { Clock, Random } from "../base/clock.ts";
 import { LeasePool } from "../base/lease.ts";
 import { failure } from "../base/failure.ts";
 import type { DownstreamHandler } from "../model/exchange-types.ts";
-import type { ListenerSpec, Snapshot } from "../model/snapshot.ts";
+import type { Engine, ListenerSpec, Snapshot, UpstreamSpec } from "../model/snapshot.ts";
 import type { AccessRecord } from "../telemetry/access-log.ts";
 import { Deadlines } from "../transport/deadlines.ts";
-import { LibraryUpstream } from "../transport/library-upstream.ts";
-import { openNodeListener, type Listener } from "../transport/node-downstream.ts";
+import { openListener, type Listener } from "../transport/listener.ts";
+import type { UpstreamEnvironment } from "../transport/upstream-pool.ts";
 import { bind } from "./bind.ts";
 import { handle } from "./handle.ts";
 import { randomHex } from "./ids.ts";
@@ -21,6 +21,8 @@ import { handleUpgrade, wantsTunnel } from "./upgrade.ts";
 /** What one data thread, or the one thread of `inline` mode, is given at its start. */
 export interface DataPlaneOptions {
   readonly listeners: readonly ListenerSpec[];
+  /** Fixed for the life of the process, like the listeners. */
+  readonly engine: Engine;
   readonly snapshot: Snapshot;
   readonly pages: readonly SharedArrayBuffer[];
   readonly words: Int32Array;
@@ -50,8 +52,9 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   const { clock, threads } = options;
   const deadlines = new Deadlines(TICK_MS, () => clock.nowMs());
   const upstreams = new LeasePool<LiveUpstream>((upstream) => void upstream.close(CLOSE_GRACE_MS));
+  const UpstreamOfEngine = await upstreamOf(options.engine);
   const makeUpstream = (spec: Snapshot["upstreams"][number], counters: Float64Array): LiveUpstream =>
-    new LibraryUpstream(spec, { deadlines, counters, threads });
+    new UpstreamOfEngine(spec, { deadlines, counters, threads });
   const bound = bind(options.snapshot, { upstreams, pages: options.pages, makeUpstream });
   const road: Road = {
     current: bound,
@@ -83,6 +86,12 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   };
 }
 
+/** Loaded when asked for: undici alone is 9 MB of every thread. */
+async function upstreamOf(engine: Engine): Promise<new (spec: UpstreamSpec, env: UpstreamEnvironment) => LiveUpstream> {
+  if (engine === "native") return (await import("../transport/native-upstream.ts")).NativeUpstream;
+  return (await import("../transport/library-upstream.ts")).LibraryUpstream;
+}
+
 /** An upstream that left the config may finish its requests for this long. */
 const CLOSE_GRACE_MS = 300_000;
 
@@ -98,7 +107,7 @@ async function openListeners(options: DataPlaneOptions, road: Road, deadlines: D
     },
   };
   const open = options.listeners.map((spec, i) =>
-    openNodeListener(spec, snapshot.tls[i] ?? null, snapshot.downstream, env),
+    openListener(spec, snapshot.tls[i] ?? null, snapshot.downstream, env, options.engine),
   );
   return Promise.all(open);
 }

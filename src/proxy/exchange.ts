@@ -136,7 +136,8 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#startDeadline();
     if (this.#isWaiting) this.#try(false);
     this.#bodyEnded = true;
-    this.#attempt?.end(safeTrailers(trailers));
+    // Trailers go on only when they were announced: an upstream that asked for none need not know what to do with them.
+    this.#attempt?.end(this.#outgoing?.hasTrailers === true ? safeTrailers(trailers) : null);
   }
 
   onGone(why: ClientFault): void {
@@ -205,7 +206,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   }
 
   onFlush(): void {
-    this.#downstream.flush();
+    if (this.#answered === "head") this.#downstream.flush();
   }
 
   /** The whole exchange, tries included, took too long to begin its answer. */

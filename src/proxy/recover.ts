@@ -1,5 +1,6 @@
 import { FAILURES, type Failure } from "../base/failure.ts";
 import type { AttemptInfo } from "../model/exchange-types.ts";
+import { isIdempotent } from "../model/methods.ts";
 
 /** What the recovery rules know of an exchange. */
 export interface RecoveryFacts {
@@ -11,8 +12,6 @@ export interface RecoveryFacts {
   readonly bodyBytesUsed: number;
 }
 
-const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
-
 /**
  * Whether a failed try is repeated at once on a fresh connection. Only the keep-alive race is: the upstream closed an
  * idle connection just as we used it. A request that may have been processed is repeated only if its method is
@@ -21,5 +20,5 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRAC
 export function mayRetry(why: Failure, info: AttemptInfo, facts: RecoveryFacts): boolean {
   if (facts.committed || facts.attempts > 1 || facts.bodyBytesUsed > 0) return false;
   if (why.kind !== "stale-connection") return false;
-  return FAILURES[why.kind].retriable === "idempotent" && (!info.sent || IDEMPOTENT.has(facts.method));
+  return FAILURES[why.kind].retriable === "idempotent" && (!info.sent || isIdempotent(facts.method));
 }

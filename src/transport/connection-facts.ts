@@ -1,13 +1,11 @@
 import type { Socket } from "node:net";
+import type { Origin } from "../codec/request-head.ts";
 import type { Deadlines, Expiring } from "./deadlines.ts";
 
 const FACTS = Symbol("crossfade connection");
 
 /** What we keep per client connection; read from the socket once, it costs a system call each time. */
-export interface ConnectionFacts {
-  readonly peerAddress: string;
-  readonly localPort: number;
-  readonly encrypted: boolean;
+export interface ConnectionFacts extends Origin {
   /** We have said our last word: whatever is still parsed from this connection is not served. */
   closing: boolean;
   /** An exchange is under way; one at a time, so that a client's share of the upstream pool is its connections. */
@@ -26,9 +24,7 @@ export interface ConnectionFacts {
 export function factsOf(socket: Socket): ConnectionFacts {
   const held = socket as Socket & { [FACTS]?: ConnectionFacts };
   held[FACTS] ??= {
-    peerAddress: unmapped(socket.remoteAddress ?? ""),
-    localPort: socket.localPort ?? 0,
-    encrypted: "encrypted" in socket,
+    ...originOf(socket),
     closing: false,
     busy: false,
     waiting: [],
@@ -39,13 +35,24 @@ export function factsOf(socket: Socket): ConnectionFacts {
   return held[FACTS];
 }
 
+/** Where a connection comes from and to. */
+export function originOf(socket: Socket): Origin {
+  return {
+    peerAddress: unmapped(socket.remoteAddress ?? ""),
+    localPort: socket.localPort ?? 0,
+    encrypted: "encrypted" in socket,
+  };
+}
+
 /** IPv4 addresses of dual-stack listeners in their usual form. */
 function unmapped(address: string): string {
   return address.startsWith("::ffff:") ? address.slice(7) : address;
 }
 
-const LINGER_MS = 2_000;
-const LINGER_BYTES = 1_048_576;
+/** How long, in ms, a connection is read and thrown away behind our last word. */
+export const LINGER_MS = 2_000;
+/** How many bytes of it at most. */
+export const LINGER_BYTES = 1_048_576;
 
 /**
  * Closes a connection whose client may still be sending: our answer's end first, then the rest is read and thrown away

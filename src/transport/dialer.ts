@@ -1,7 +1,9 @@
-import { isIP, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { buildConnector } from "undici";
 import { UPSTREAM_WORDS } from "../base/cells.ts";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
+import { KeepWarm } from "./keep-warm.ts";
+import { serverNameOf, tlsOptions } from "./upstream-tls.ts";
 
 /** What dialling needs of its surroundings. */
 export interface DialerOptions {
@@ -15,22 +17,15 @@ export interface DialerOptions {
   readonly otherConnections: () => number;
 }
 
-const CHECK_MS = 1_000;
-const LONGEST_RETRY_CHECKS = 30;
-
 /**
- * Opens connections to one endpoint, TLS included and always verified. It keeps some open ahead of need, so that a
- * request after a quiet time does not pay for the handshake; an upstream that closes them gets new ones, one that
- * refuses them is asked less and less often, down to every 30 s.
+ * Opens connections to one endpoint for undici, TLS included and always verified, and keeps some open ahead of need.
  */
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #connect: buildConnector.connector;
   readonly #warm: Socket[] = [];
-  readonly #timer: NodeJS.Timeout | null;
+  readonly #keepWarm: KeepWarm;
   #dialling = 0;
-  #failures = 0;
-  #checksToSkip = 0;
   #closed = false;
 
   constructor(options: DialerOptions) {
@@ -39,8 +34,11 @@ export class Dialer {
     const timeout = spec.timeouts.connectTimeoutMs;
     const tls = tlsOptions(spec, endpoint);
     this.#connect = buildConnector({ timeout, allowH2: false, noDelay: true, keepAlive: true, ...tls });
-    this.#timer = options.minConnections > 0 ? setInterval(() => this.#check(), CHECK_MS).unref() : null;
-    if (this.#timer !== null) this.#check();
+    this.#keepWarm = new KeepWarm({
+      minConnections: options.minConnections,
+      count: () => options.otherConnections() + this.#warm.length + this.#dialling,
+      open: () => this.#warmUp(),
+    });
   }
 
   /** Gives an open connection: one that waits, else a new one. */
@@ -55,7 +53,7 @@ export class Dialer {
 
   close(): void {
     this.#closed = true;
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#keepWarm.close();
     for (const socket of this.#warm) socket.destroy();
   }
 
@@ -72,34 +70,19 @@ export class Dialer {
     });
   }
 
-  #check(): void {
-    if (this.#checksToSkip > 0) {
-      this.#checksToSkip--;
-      return;
-    }
-    const { minConnections, otherConnections } = this.#options;
-    let missing = minConnections - otherConnections() - this.#warm.length - this.#dialling;
-    for (; missing > 0; missing--) this.#warmUp();
-  }
-
   #warmUp(): void {
     const { endpoint } = this.#options;
     this.#dialling++;
     const options = { hostname: endpoint.host, protocol: `${endpoint.scheme}:`, port: String(endpoint.port) };
     this.#dial(options, (error, socket) => {
       this.#dialling--;
-      if (error !== null) this.#backOff();
+      if (error !== null) this.#keepWarm.failed();
       else this.#keep(socket);
     });
   }
 
-  #backOff(): void {
-    this.#failures++;
-    this.#checksToSkip = Math.min(2 ** this.#failures, LONGEST_RETRY_CHECKS);
-  }
-
   #keep(socket: Socket): void {
-    this.#failures = 0;
+    this.#keepWarm.opened();
     if (this.#closed) {
       socket.destroy();
       return;
@@ -136,20 +119,4 @@ export class Dialer {
     const { counters } = this.#options;
     counters[word] = (counters[word] as number) + change;
   }
-}
-
-/** TLS options of an upstream for Node's own client and for undici's; verification is always on. */
-export function tlsOptions(spec: UpstreamSpec, endpoint: EndpointSpec): Record<string, string> {
-  const options: Record<string, string> = {};
-  const name = serverNameOf(spec, endpoint);
-  if (name !== "") options["servername"] = name;
-  if (spec.tls?.ca) options["ca"] = spec.tls.ca;
-  if (spec.tls?.cert) options["cert"] = spec.tls.cert;
-  if (spec.tls?.key) options["key"] = spec.tls.key;
-  return options;
-}
-
-/** The name to ask for and to verify; empty for an address without a configured name. */
-function serverNameOf(spec: UpstreamSpec, endpoint: EndpointSpec): string {
-  return spec.tls?.serverName ?? (isIP(endpoint.host) === 0 ? endpoint.host : "");
 }

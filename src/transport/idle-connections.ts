@@ -1,5 +1,4 @@
-import type { Socket } from "node:net";
-import { factsOf, type ConnectionFacts } from "./connection-facts.ts";
+import type { ClientConnection } from "./client-connection.ts";
 
 const SWEEP_MS = 50;
 /** A connection on which nothing was asked yet may have its first request on the way: it gets this long. */
@@ -10,20 +9,15 @@ const SILENT_GRACE_MS = 250;
  * `closeIdleConnections` takes an answer that was written for one that was sent, and cuts what slow readers still wait
  * for. A connection in the middle of a head is left to the header timeout.
  */
-export function endIdleConnections(clients: ReadonlySet<Socket>): () => void {
+export function endIdleConnections(clients: ReadonlySet<ClientConnection>): () => void {
   let sweeps = 0;
   const sweep = (): void => {
     const silentToo = sweeps++ * SWEEP_MS >= SILENT_GRACE_MS;
-    for (const socket of clients) {
-      const facts = factsOf(socket);
-      if (isIdle(socket, facts) && (silentToo || facts.served > 0)) socket.destroy();
+    for (const client of clients) {
+      if (client.isIdle && (silentToo || client.hasServed)) client.destroy();
     }
   };
   sweep();
   const timer = setInterval(sweep, SWEEP_MS);
   return () => clearInterval(timer);
-}
-
-function isIdle(socket: Socket, { closing, restedAt, underWay }: ConnectionFacts): boolean {
-  return !closing && underWay === 0 && socket.bytesRead === restedAt;
 }

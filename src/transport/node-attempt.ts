@@ -3,7 +3,7 @@ import { request as httpsRequest } from "node:https";
 import { failure, type Failure } from "../base/failure.ts";
 import type { Chunk, OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
 import { AttemptState } from "./attempt-state.ts";
-import { tlsOptions } from "./dialer.ts";
+import { tlsOptions } from "./upstream-tls.ts";
 import type { UndiciConnection } from "./undici-connection.ts";
 import type { Endpoint, PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
 import { failureFromError } from "./upstream-errors.ts";
@@ -15,6 +15,7 @@ import { failureFromError } from "./upstream-errors.ts";
 export class NodeAttempt implements PooledAttempt<UndiciConnection> {
   listIndex = -1;
   readonly wantsFresh = true;
+  readonly mayShare = false;
   readonly #pool: UpstreamPool<UndiciConnection>;
   readonly #head: OutgoingHead;
   readonly #state: AttemptState;
@@ -38,7 +39,8 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     const request = send(this.#requestOptions(endpoint));
     this.#request = request;
     this.#listen(request);
-    if (this.#head.expectsContinue || this.#head.bodyFollowsLater) request.flushHeaders();
+    // Not flushHeaders(), which would write bytes above 0x7f as UTF-8.
+    if (this.#head.expectsContinue || this.#head.bodyFollowsLater) request.write("", "latin1");
     for (const chunk of this.#held.splice(0)) request.write(chunk, "latin1");
     if (this.#heldEnd !== null || this.#head.body.kind === "none") this.#finishRequest(this.#heldEnd?.trailers ?? null);
   }

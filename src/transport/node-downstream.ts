@@ -1,131 +1,100 @@
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
-import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
-import { Server as NetServer, type Socket } from "node:net";
-import { isDeepStrictEqual } from "node:util";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { FailureKind } from "../base/failure.ts";
 import type { DownstreamHandler, RequestHead } from "../model/exchange-types.ts";
-import type { DownstreamSpec, ListenerSpec, TlsMaterial } from "../model/snapshot.ts";
+import type { DownstreamSpec } from "../model/snapshot.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import { factsOf, lingerClose } from "./connection-facts.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { endIdleConnections } from "./idle-connections.ts";
 import { exchangeOf, NodeExchange } from "./node-exchange.ts";
 
-/** What a listener needs of its thread. */
-export interface ListenerEnvironment {
+/** What the library engine needs of its listener. */
+export interface NodeDownstreamEnvironment {
   readonly handler: DownstreamHandler;
   readonly deadlines: Deadlines;
-  /** Several threads listen on one address (SO_REUSEPORT); the kernel spreads the connections. */
-  readonly reusePort: boolean;
-  onConnection(change: 1 | -1): void;
-}
-
-/** A listening address with the library engine behind it. */
-export interface Listener {
-  /** The real port, also when 0 was asked for. */
-  readonly port: number;
-  /** New limits and certificates for connections from now on. */
-  update(limits: DownstreamSpec, tls: TlsMaterial | null): void;
-  /** No new connections; idle ones are closed, busy ones after their answer. */
-  stopAccepting(): void;
-  /** Resolves when every connection is closed. */
-  readonly closed: Promise<void>;
-  /** Ends every connection now. */
-  destroy(): void;
-}
-
-/** Opens a listener; rejects when the address is taken or not allowed. */
-export async function openNodeListener(
-  spec: ListenerSpec,
-  tls: TlsMaterial | null,
-  limits: DownstreamSpec,
-  env: ListenerEnvironment,
-): Promise<Listener> {
-  const server = newServer(tls, limits, env);
-  const state: ListenerState = { sockets: new Set(), clients: new Set(), limits, tls };
-  applyLimits(server, limits);
-  wire(server, state, env);
-  await listen(server, spec, env.reusePort);
-  const address = server.address();
-  const closed = new Promise<void>((resolve) => {
-    server.once("close", () => resolve());
-  });
-  return {
-    port: typeof address === "object" && address !== null ? address.port : 0,
-    update: (next, material) => {
-      state.limits = next;
-      applyLimits(server, next);
-      if (material === null || isDeepStrictEqual(material, state.tls) || !("setSecureContext" in server)) return;
-      state.tls = material;
-      server.setSecureContext(tlsServerOptions(material));
-    },
-    stopAccepting: () => {
-      stopListening(server);
-      const enough = endIdleConnections(state.clients);
-      void closed.then(enough);
-    },
-    closed,
-    destroy: () => {
-      stopListening(server);
-      for (const socket of state.sockets) socket.destroy();
-    },
-  };
+  /** The limits in force now. */
+  readonly limits: () => DownstreamSpec;
 }
 
 /**
- * The `close` of `net`, not the one of `http`: that one would cut answers that are still on their way out, and end the
- * watch over slow heads.
+ * The library engine towards clients: a `node:http` server that never listens. It is given connections that a listener
+ * accepted, or that the native engine would not judge, with the bytes that were read ahead.
  */
-function stopListening(server: Server | TlsServer): void {
-  if (server.listening) NetServer.prototype.close.call(server);
+export class NodeDownstream {
+  readonly #server: Server;
+
+  constructor(env: NodeDownstreamEnvironment) {
+    this.#server = newServer(env);
+    wire(this.#server, env);
+    this.update(env.limits());
+    // Node starts its watch over slow heads when a server listens.
+    this.#server.emit("listening");
+  }
+
+  /** New limits for connections from now on. */
+  update(limits: DownstreamSpec): void {
+    this.#server.headersTimeout = limits.headerTimeoutMs;
+    // Bodies have their own limit: silence and rate, not a total that would end every long upload.
+    this.#server.requestTimeout = 0;
+    this.#server.keepAliveTimeout = limits.keepAliveTimeoutMs;
+    // Node would drop the fields beyond its own limit in silence; ours answers 431.
+    this.#server.maxHeadersCount = 0;
+  }
+
+  /** Serves a connection; `unread` is what it has to read first. */
+  serve(socket: Socket, unread: Buffer | null): ClientConnection {
+    factsOf(socket).restedAt = socket.bytesRead - (unread?.length ?? 0);
+    if (unread !== null && unread.length > 0) socket.unshift(unread);
+    this.#server.emit("connection", socket);
+    return new NodeClient(socket);
+  }
+
+  /** No connection is left: the watch over slow heads ends. */
+  close(): void {
+    this.#server.close();
+  }
+}
+
+class NodeClient implements ClientConnection {
+  readonly #socket: Socket;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  get isIdle(): boolean {
+    const { closing, restedAt, underWay } = factsOf(this.#socket);
+    return !closing && underWay === 0 && this.#socket.bytesRead === restedAt;
+  }
+
+  get hasServed(): boolean {
+    return factsOf(this.#socket).served > 0;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
 }
 
 /** Most pipelined requests that may wait on a connection. */
 const MAX_PIPELINED = 128;
 
-interface ListenerState {
-  /** Every TCP connection. */
-  readonly sockets: Set<Socket>;
-  /** What HTTP is spoken on: the same sockets, or the TLS ones over them once their handshake is done. */
-  readonly clients: Set<Socket>;
-  limits: DownstreamSpec;
-  tls: TlsMaterial | null;
-}
-
-function newServer(tls: TlsMaterial | null, limits: DownstreamSpec, env: ListenerEnvironment): Server | TlsServer {
-  const options: ServerOptions = {
+function newServer(env: NodeDownstreamEnvironment): Server {
+  const limits = env.limits();
+  return createServer({
     maxHeaderSize: limits.maxHeaderBytes,
     // Slow heads end within a third of their limit after it, idle connections a second after theirs.
     connectionsCheckingInterval: Math.max(50, Math.min(1_000, Math.floor(limits.headerTimeoutMs / 3))),
-    noDelay: true,
-    keepAlive: true,
     // Judged by us, with an answer of ours.
     requireHostHeader: false,
     insecureHTTPParser: false,
     shouldUpgradeCallback: (request) => env.handler.wantsTunnel(headFrom(request)),
-  };
-  if (tls === null) return createServer(options);
-  // Node's own limit for a handshake is two minutes; to us it is the first part of the head.
-  return createTlsServer({ ...options, ...tlsServerOptions(tls), handshakeTimeout: limits.headerTimeoutMs });
+  });
 }
 
-function tlsServerOptions(tls: TlsMaterial): object {
-  const client = tls.clientCa === null ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true };
-  return { cert: tls.cert, key: tls.key, minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"], ...client };
-}
-
-function applyLimits(server: Server | TlsServer, limits: DownstreamSpec): void {
-  server.headersTimeout = limits.headerTimeoutMs;
-  // Bodies have their own limit: silence and rate, not a total that would end every long upload.
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = limits.keepAliveTimeoutMs;
-  server.maxConnections = limits.maxConnections;
-  // Node would drop the fields beyond its own limit in silence; ours answers 431.
-  server.maxHeadersCount = 0;
-}
-
-function wire(server: Server | TlsServer, state: ListenerState, env: ListenerEnvironment): void {
+function wire(server: Server, env: NodeDownstreamEnvironment): void {
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    serveRequest(request, response, state.limits, env);
+    serveRequest(request, response, env);
   };
   server.on("request", serve);
   server.on("checkContinue", serve);
@@ -136,32 +105,14 @@ function wire(server: Server | TlsServer, state: ListenerState, env: ListenerEnv
   });
   server.on("connect", (_request: IncomingMessage, socket: Socket) => refuse(socket, "method-refused", null, env));
   server.on("clientError", (error: Error, socket: Socket) => onClientError(error, socket, env));
-  server.on("connection", (socket: Socket) => {
-    state.sockets.add(socket);
-    env.onConnection(1);
-    socket.once("close", () => {
-      state.sockets.delete(socket);
-      env.onConnection(-1);
-    });
-  });
-  server.on(state.tls === null ? "connection" : "secureConnection", (socket: Socket) => {
-    factsOf(socket).restedAt = socket.bytesRead;
-    state.clients.add(socket);
-    socket.once("close", () => state.clients.delete(socket));
-  });
 }
 
-function serveRequest(
-  request: IncomingMessage,
-  response: ServerResponse,
-  limits: DownstreamSpec,
-  env: ListenerEnvironment,
-): void {
+function serveRequest(request: IncomingMessage, response: ServerResponse, env: NodeDownstreamEnvironment): void {
   const facts = factsOf(request.socket);
   // Bytes that were parsed after our last word on this connection are nobody's request.
   if (facts.closing) return;
   if (facts.busy) {
-    facts.waiting.push(() => serveRequest(request, response, limits, env));
+    facts.waiting.push(() => serveRequest(request, response, env));
     // Node reads on however many wait; nobody honest pipelines so many.
     if (facts.waiting.length > MAX_PIPELINED) request.socket.destroy();
     return;
@@ -171,7 +122,7 @@ function serveRequest(
     facts.busy = false;
     if (!request.socket.destroyed) facts.waiting.shift()?.();
   });
-  const exchange = new NodeExchange(request, response, env.deadlines, limits.bodyIdleTimeoutMs);
+  const exchange = new NodeExchange(request, response, env.deadlines, env.limits().bodyIdleTimeoutMs);
   exchange.begin(env.handler.onRequest(headFrom(request), exchange));
 }
 
@@ -190,7 +141,7 @@ function headFrom(request: IncomingMessage): RequestHead {
   };
 }
 
-function onClientError(error: Error, socket: Socket, env: ListenerEnvironment): void {
+function onClientError(error: Error, socket: Socket, env: NodeDownstreamEnvironment): void {
   const kind = refusalOf("code" in error ? String(error.code) : "");
   // A client that vanished, or one that broke off in the middle of a body, reads no answer from us.
   if (kind === null || !socket.writable) socket.destroy();
@@ -218,7 +169,7 @@ function answerUnderWay(socket: Socket): ServerResponse | null {
   return "_httpMessage" in socket ? ((socket._httpMessage as ServerResponse | null) ?? null) : null;
 }
 
-function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: ListenerEnvironment): void {
+function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: NodeDownstreamEnvironment): void {
   if (factsOf(socket).closing) return;
   socket.on("error", () => socket.destroy());
   socket.write(env.handler.refusal(kind, cause, factsOf(socket).peerAddress));
@@ -229,18 +180,4 @@ function refusalOf(code: string): "malformed-request" | "request-timeout" | "hea
   if (code === "HPE_HEADER_OVERFLOW") return "header-too-large";
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "request-timeout";
   return code.startsWith("HPE_") ? "malformed-request" : null;
-}
-
-function listen(server: Server, spec: ListenerSpec, reusePort: boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (cause: Error): void => {
-      reject(new Error(`listen: cannot listen on "${spec.host}" port ${spec.port}: ${cause.message}`, { cause }));
-    };
-    server.once("error", onError);
-    server.listen({ host: spec.host, port: spec.port, reusePort, backlog: 1024 }, () => {
-      server.off("error", onError);
-      server.on("error", () => {});
-      resolve();
-    });
-  });
 }

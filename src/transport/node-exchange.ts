@@ -10,9 +10,7 @@ import type {
 import { isNamed } from "../model/headers.ts";
 import { factsOf, lingerClose } from "./connection-facts.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
-
-/** A body or a reader slower than this, in bytes per second over a whole idle window, is cut off. */
-const MIN_RATE_BYTES_PER_S = 16;
+import { Progress } from "./progress.ts";
 
 /** One exchange of the `node:http` engine: the road's `Downstream`, and the source of its events. */
 export class NodeExchange implements Downstream {
@@ -21,8 +19,8 @@ export class NodeExchange implements Downstream {
   readonly #response: ServerResponse;
   readonly #deadlines: Deadlines;
   #events: DownstreamEvents | null = null;
-  #progress: Deadline | null = null;
-  #progressMark = 0;
+  readonly #progress: Progress;
+  #deadline: Deadline | null = null;
   // Known before the parser says that the message is complete, which it does only after `begin`.
   readonly #hasBody: boolean;
   #bodyPaused = false;
@@ -37,6 +35,7 @@ export class NodeExchange implements Downstream {
     this.#response = response;
     this.#deadlines = deadlines;
     this.#windowMs = windowMs;
+    this.#progress = new Progress(request.socket);
     this.#hasBody = announcesBody(request.rawHeaders);
     (request as Marked)[EXCHANGE] = this;
   }
@@ -100,7 +99,7 @@ export class NodeExchange implements Downstream {
   }
 
   flush(): void {
-    flushHead(this.#response);
+    if (this.#response.headersSent) flushHead(this.#response);
   }
 
   abort(): void {
@@ -126,9 +125,7 @@ export class NodeExchange implements Downstream {
   /** Progress deadline: too few bytes in either direction in a whole window. */
   onExpired(): void {
     if (this.#over) return;
-    const moved = this.#bytesMoved() - this.#progressMark;
-    const stalled = moved < (MIN_RATE_BYTES_PER_S * this.#windowMs) / 1000 && !this.#bodyPaused;
-    if (!stalled) {
+    if (this.#bodyPaused || !this.#progress.isTooSlow(this.#windowMs)) {
       this.#watchProgress();
       return;
     }
@@ -145,7 +142,7 @@ export class NodeExchange implements Downstream {
 
   #onBodyEnd(events: DownstreamEvents): void {
     if (this.#over) return;
-    if (this.#response.writableLength === 0) this.#progress?.stop();
+    if (this.#response.writableLength === 0) this.#deadline?.stop();
     const trailers = this.#request.rawTrailers;
     events.onBodyEnd(trailers.length === 0 ? null : trailers);
   }
@@ -166,7 +163,7 @@ export class NodeExchange implements Downstream {
 
   #finish(): void {
     this.#over = true;
-    this.#progress?.stop();
+    this.#deadline?.stop();
     const { socket } = this.#request;
     const facts = factsOf(socket);
     facts.underWay--;
@@ -175,14 +172,9 @@ export class NodeExchange implements Downstream {
   }
 
   #watchProgress(): void {
-    this.#progressMark = this.#bytesMoved();
-    this.#progress ??= this.#deadlines.start(this.#windowMs, this);
-    this.#progress.restart(this.#windowMs);
-  }
-
-  #bytesMoved(): number {
-    const { socket } = this.#request;
-    return socket.bytesRead + socket.bytesWritten - socket.writableLength;
+    this.#progress.restart();
+    this.#deadline ??= this.#deadlines.start(this.#windowMs, this);
+    this.#deadline.restart(this.#windowMs);
   }
 
   /** Node closes hard after an answer that ends the connection; a client that still sends needs it soft. */
@@ -210,7 +202,8 @@ function announcesBody(headers: RawHeaders): boolean {
 }
 
 function flushHead(response: ServerResponse): void {
-  if (!response.writableEnded && !response.destroyed) response.flushHeaders();
+  // Not flushHeaders(), which would write bytes above 0x7f as UTF-8.
+  if (!response.writableEnded && !response.destroyed) response.write("", "latin1");
 }
 
 function objectOf(flat: RawHeaders): Record<string, string | string[]> {

@@ -22,6 +22,7 @@ type Connect = (endpoint: Endpoint<UndiciConnection>) => UndiciConnection;
 export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatcher.DispatchHandler {
   listIndex = -1;
   readonly wantsFresh: boolean;
+  readonly mayShare = false;
   readonly #pool: UpstreamPool<UndiciConnection>;
   readonly #head: OutgoingHead;
   readonly #connect: Connect;

@@ -21,13 +21,15 @@ export interface PooledConnection {
 
 /** An attempt as the pool sees it. */
 export interface PooledAttempt<C extends PooledConnection> extends Attempt, Listed {
-  /** A slot is free: start on this endpoint, over this idle connection if there is one. */
+  /** It may start: on this endpoint, over this idle or shared connection if there is one. */
   run(endpoint: Endpoint<C>, connection: C | null): void;
   /** No slot was free and none may be waited for. */
   refuse(): void;
   /** The upstream is closing and its patience is over. */
   expire(): void;
   readonly wantsFresh: boolean;
+  /** It may go over a connection that others are using. */
+  readonly mayShare: boolean;
 }
 
 /** One address of the upstream, with its connections. */
@@ -35,12 +37,19 @@ export interface Endpoint<C extends PooledConnection> {
   readonly spec: EndpointSpec;
   /** Most recently used last: the hottest connection is taken first, the others can go idle and close. */
   readonly idle: C[];
+  /** Connections in use that take one more attempt which may share; the last is filled first. */
+  readonly shared: C[];
+  /** Attempts under way. */
   inFlight: number;
 }
 
 /**
  * Slots and idle connections of one upstream in one thread, whatever engine carries them: limits, a bounded queue with
- * a deadline, last-in-first-out reuse, least-in-flight choice among endpoints, exact counters.
+ * a deadline, last-in-first-out reuse, least-in-flight choice among endpoints, exact counters. A slot is a connection in
+ * use; without sharing that is one attempt.
+ *
+ *   admit ──▶ start: shared connection, else idle one, else new one while slots last ──▶ attempt.run
+ *         └─▶ wait in line ──(vacate, offer)──▶ start
  */
 export class UpstreamPool<C extends PooledConnection> {
   readonly spec: UpstreamSpec;
@@ -50,13 +59,14 @@ export class UpstreamPool<C extends PooledConnection> {
   readonly #maxPending: number;
   readonly #waiting = new Set<PooledAttempt<C>>();
   readonly #running = new SwapList<PooledAttempt<C>>();
+  #busy = 0;
   #next = 0;
   #closed: (() => void) | null = null;
 
   constructor(spec: UpstreamSpec, env: UpstreamEnvironment) {
     this.spec = spec;
     this.env = env;
-    this.#endpoints = spec.endpoints.map((endpoint) => ({ spec: endpoint, idle: [], inFlight: 0 }));
+    this.#endpoints = spec.endpoints.map((endpoint) => ({ spec: endpoint, idle: [], shared: [], inFlight: 0 }));
     this.#maxConnections = Math.max(1, Math.ceil(spec.pool.maxConnections / env.threads));
     this.#maxPending = Math.ceil(spec.pool.maxPending / env.threads);
   }
@@ -66,10 +76,10 @@ export class UpstreamPool<C extends PooledConnection> {
     return this.#endpoints;
   }
 
-  /** Gives the attempt a slot now, later or never. */
+  /** Starts the attempt now, later or never. */
   admit(attempt: PooledAttempt<C>): void {
-    if (this.#running.size < this.#maxConnections) this.#grant(attempt);
-    else if (this.#waiting.size < this.#maxPending) this.#enqueue(attempt);
+    if (this.#start(attempt)) return;
+    if (this.#waiting.size < this.#maxPending) this.#enqueue(attempt);
     else this.#overflow(attempt);
   }
 
@@ -78,19 +88,50 @@ export class UpstreamPool<C extends PooledConnection> {
     return this.#leastInFlight().spec;
   }
 
-  /** An attempt is over; `connection` is the one it leaves in good order, null when there is none. */
+  /** An attempt is over and its slot free; `connection` is the one it leaves in good order, null when there is none. */
   release(attempt: PooledAttempt<C>, endpoint: Endpoint<C> | null, connection: C | null): void {
-    this.#dequeue(attempt);
-    if (!this.#running.delete(attempt) || endpoint === null) return;
-    endpoint.inFlight--;
-    this.#count(UPSTREAM_WORDS.active, -1);
-    if (connection !== null) this.#park(endpoint, connection);
-    const next = this.#waiting.values().next().value;
-    if (next !== undefined) {
-      this.#dequeue(next);
-      this.#grant(next);
+    if (this.over(attempt, endpoint) && endpoint !== null) this.vacate(endpoint, connection);
+  }
+
+  /** An attempt is over; its slot stays with the connection. False when it never ran. */
+  over(attempt: PooledAttempt<C>, endpoint: Endpoint<C> | null): boolean {
+    if (!this.#running.delete(attempt) || endpoint === null) {
+      this.#dequeue(attempt);
+      return false;
     }
-    this.#finishClosing();
+    endpoint.inFlight--;
+    return true;
+  }
+
+  /** A slot is free again; its connection is parked when it is in good order. */
+  vacate(endpoint: Endpoint<C>, connection: C | null): void {
+    this.#busy--;
+    this.#count(UPSTREAM_WORDS.active, -1);
+    if (connection !== null) this.park(endpoint, connection);
+    if (this.#waiting.size > 0) this.#serveNext();
+    if (this.#closed !== null) this.#finishClosing(this.#closed);
+  }
+
+  /** A connection in use takes one more. */
+  offer(endpoint: Endpoint<C>, connection: C): void {
+    endpoint.shared.push(connection);
+    if (this.#waiting.size > 0) this.#serveNext();
+  }
+
+  /** A connection that was offered takes no more. */
+  withdraw(endpoint: Endpoint<C>, connection: C): void {
+    const index = endpoint.shared.lastIndexOf(connection);
+    if (index !== -1) endpoint.shared.splice(index, 1);
+  }
+
+  /** An open connection that nobody uses: it waits for the next attempt. */
+  park(endpoint: Endpoint<C>, connection: C): void {
+    if (this.#closed !== null || connection.closed) {
+      connection.close();
+      return;
+    }
+    endpoint.idle.push(connection);
+    this.#count(UPSTREAM_WORDS.idle, 1);
   }
 
   /** An idle connection closed. */
@@ -118,13 +159,45 @@ export class UpstreamPool<C extends PooledConnection> {
     clearTimeout(timer);
   }
 
-  #grant(attempt: PooledAttempt<C>): void {
+  #start(attempt: PooledAttempt<C>): boolean {
     const endpoint = this.#leastInFlight();
+    if (attempt.mayShare && this.#join(attempt, endpoint)) return true;
+    if (this.#busy >= this.#maxConnections) return attempt.mayShare && this.#joinAny(attempt);
+    this.#busy++;
+    this.#count(UPSTREAM_WORDS.active, 1);
+    this.#run(attempt, endpoint, attempt.wantsFresh ? null : this.#takeIdle(endpoint));
+    return true;
+  }
+
+  #join(attempt: PooledAttempt<C>, endpoint: Endpoint<C>): boolean {
+    const connection = endpoint.shared.at(-1);
+    if (connection === undefined) return false;
+    this.#count(UPSTREAM_WORDS.reused, 1);
+    this.#run(attempt, endpoint, connection);
+    return true;
+  }
+
+  #joinAny(attempt: PooledAttempt<C>): boolean {
+    return this.#endpoints.some((endpoint) => this.#join(attempt, endpoint));
+  }
+
+  #run(attempt: PooledAttempt<C>, endpoint: Endpoint<C>, connection: C | null): void {
     endpoint.inFlight++;
     this.#running.add(attempt);
-    this.#count(UPSTREAM_WORDS.active, 1);
-    const connection = attempt.wantsFresh ? null : this.#takeIdle(endpoint);
     attempt.run(endpoint, connection);
+  }
+
+  #serveNext(): void {
+    const next = this.#waiting.values().next().value;
+    if (next === undefined || !this.#canStart(next)) return;
+    // Out of the line first: to run it may offer its connection, which serves the next.
+    this.#dequeue(next);
+    this.#start(next);
+  }
+
+  #canStart(attempt: PooledAttempt<C>): boolean {
+    if (this.#busy < this.#maxConnections) return true;
+    return attempt.mayShare && this.#endpoints.some((endpoint) => endpoint.shared.length > 0);
   }
 
   #takeIdle(endpoint: Endpoint<C>): C | null {
@@ -133,15 +206,6 @@ export class UpstreamPool<C extends PooledConnection> {
     this.#count(UPSTREAM_WORDS.idle, -1);
     this.#count(UPSTREAM_WORDS.reused, 1);
     return connection;
-  }
-
-  #park(endpoint: Endpoint<C>, connection: C): void {
-    if (this.#closed !== null || connection.closed) {
-      connection.close();
-      return;
-    }
-    endpoint.idle.push(connection);
-    this.#count(UPSTREAM_WORDS.idle, 1);
   }
 
   #enqueue(attempt: PooledAttempt<C>): void {
@@ -180,9 +244,8 @@ export class UpstreamPool<C extends PooledConnection> {
     for (const attempt of this.#running.snapshot()) attempt.expire();
   }
 
-  #finishClosing(): void {
-    if (this.#closed === null || this.#running.size > 0) return;
-    this.#closed();
+  #finishClosing(closed: () => void): void {
+    if (this.#running.size === 0) closed();
   }
 
   #count(word: number, change: number): void {

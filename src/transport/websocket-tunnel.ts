@@ -7,7 +7,7 @@ import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
 import { lingerClose } from "./connection-facts.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
 import { relayRefusal } from "./refused-upgrade.ts";
-import { tlsOptions } from "./dialer.ts";
+import { tlsOptions } from "./upstream-tls.ts";
 import { failureFromError } from "./upstream-errors.ts";
 
 /** An upgrade that was judged and routed. */

@@ -14,6 +14,7 @@ type Plant = readonly [path: string, plant: (config: any) => void];
 const PLANTS: readonly Plant[] = [
   ["listen[1].address", (c) => c.listen.push({ address: ":1" })],
   ["listen[0].port", (c) => (c.listen[0].port = 1)],
+  ["engine", (c) => (c.engine = "nginx")],
   ["admin.address", (c) => (c.admin = { address: "10.0.0.1:1" })],
   ["metrics.bucketsPerDoubling", (c) => (c.metrics = { address: "127.0.0.1:3", bucketsPerDoubling: 3 })],
   ["runtime.threads", (c) => (c.runtime.threads = "many")],
@@ -158,7 +159,11 @@ const upstream = fc.record(
     protocol: fc.constantFrom("auto", "http1"),
     timeouts: fc.record({ connect: durationMs, request: durationMs }, { requiredKeys: [] }),
     pool: fc.record(
-      { maxPending: fc.nat(1_000), maxConnections: fc.integer({ min: 2, max: 1_000 }) },
+      {
+        maxPending: fc.nat(1_000),
+        maxConnections: fc.integer({ min: 2, max: 1_000 }),
+        pipelining: fc.integer({ min: 1, max: 64 }),
+      },
       { requiredKeys: [] },
     ),
   },

@@ -3,20 +3,34 @@ import net from "node:net";
 import { describe, test, type TestContext } from "node:test";
 import { BLOCK_WORDS, UPSTREAM_WORDS } from "../../src/base/cells.ts";
 import { failure } from "../../src/base/failure.ts";
-import type { Attempt, OutgoingHead } from "../../src/model/exchange-types.ts";
+import type { Attempt, OutgoingHead, Upstream } from "../../src/model/exchange-types.ts";
 import type { UpstreamSpec } from "../../src/model/snapshot.ts";
 import { Deadlines } from "../../src/transport/deadlines.ts";
 import { LibraryUpstream } from "../../src/transport/library-upstream.ts";
+import { NativeUpstream } from "../../src/transport/native-upstream.ts";
+import type { UpstreamEnvironment } from "../../src/transport/upstream-pool.ts";
 import { answering, okText, startRawUpstream, type RawUpstream } from "../support/raw-upstream.ts";
 import { RecordingSink } from "../support/recording-sink.ts";
 import { until, untilQuiet } from "../support/until.ts";
 
-/** What makes the library engine take one carrier or the other; the laws are the same for both. */
-const CARRIERS = { undici: false, "node:http": true } as const;
+/** What carries an attempt; the laws are the same for all. `special` makes the library engine take node:http. */
+interface Carrier {
+  readonly Engine: new (spec: UpstreamSpec, env: UpstreamEnvironment) => Upstream;
+  readonly special: boolean;
+  readonly pipelining: number;
+}
+
+const CARRIERS: Readonly<Record<string, Carrier>> = {
+  undici: { Engine: LibraryUpstream, special: false, pipelining: 1 },
+  "node:http": { Engine: LibraryUpstream, special: true, pipelining: 1 },
+  "the native engine": { Engine: NativeUpstream, special: false, pipelining: 1 },
+  "the native engine, with trailers announced": { Engine: NativeUpstream, special: true, pipelining: 1 },
+  "the native engine, pipelined": { Engine: NativeUpstream, special: false, pipelining: 8 },
+};
 
 interface Bench {
   readonly raw: RawUpstream;
-  readonly upstream: LibraryUpstream;
+  readonly upstream: Upstream;
   readonly counters: Float64Array;
   readonly open: (sink: RecordingSink, head?: Partial<OutgoingHead>, freshConnection?: boolean) => Attempt;
 }
@@ -27,7 +41,7 @@ interface Limits {
   readonly port?: number;
 }
 
-async function benchFor(t: TestContext, special: boolean, limits: Limits = {}): Promise<Bench> {
+async function benchFor(t: TestContext, carrier: Carrier, limits: Limits = {}): Promise<Bench> {
   const raw = await startRawUpstream(t);
   const spec: UpstreamSpec = {
     name: "v1",
@@ -45,6 +59,7 @@ async function benchFor(t: TestContext, special: boolean, limits: Limits = {}): 
       maxPending: 8,
       acquireTimeoutMs: 1000,
       idleTimeoutMs: 4000,
+      pipelining: carrier.pipelining,
       ...limits.pool,
     },
     tls: null,
@@ -52,7 +67,7 @@ async function benchFor(t: TestContext, special: boolean, limits: Limits = {}): 
     digest: "test",
   };
   const counters = new Float64Array(BLOCK_WORDS);
-  const upstream = new LibraryUpstream(spec, {
+  const upstream = new carrier.Engine(spec, {
     counters,
     threads: 1,
     deadlines: new Deadlines(10, () => performance.now()),
@@ -69,7 +84,7 @@ async function benchFor(t: TestContext, special: boolean, limits: Limits = {}): 
         headers: ["host", "a"],
         body: { kind: "none" },
         expectsContinue: false,
-        hasTrailers: special,
+        hasTrailers: carrier.special,
         bodyFollowsLater: false,
       };
       return upstream.open({ ...plain, ...head }, sink, { freshConnection });
@@ -77,10 +92,10 @@ async function benchFor(t: TestContext, special: boolean, limits: Limits = {}): 
   };
 }
 
-for (const [carrier, special] of Object.entries(CARRIERS)) {
-  describe(`an attempt over ${carrier}`, () => {
+for (const [name, carrier] of Object.entries(CARRIERS)) {
+  describe(`an attempt over ${name}`, () => {
     test("tells head, data, end, in this order, and nothing before open has returned", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       raw.onRequest = answering(okText("hello", ["X-A: 1", "x-a: 2"]));
       const sink = new RecordingSink();
       open(sink);
@@ -92,7 +107,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("gives interim answers as heads of their own", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       raw.onRequest = answering(`HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${okText("x")}`);
       const sink = new RecordingSink();
       open(sink);
@@ -101,7 +116,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("gives trailers with the end", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       raw.onRequest = answering(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 9\r\n\r\n",
       );
@@ -112,7 +127,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("sends a body of known length as it comes", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       const sink = new RecordingSink();
       const attempt = open(sink, { method: "POST", body: { kind: "length", length: 6 } });
       attempt.write(Buffer.from("abc"));
@@ -124,7 +139,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("sends a body of unknown length in chunks", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       const sink = new RecordingSink();
       const attempt = open(sink, { method: "DELETE", body: { kind: "chunked" } });
       attempt.write(Buffer.from("abc"));
@@ -136,7 +151,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("holds a body back while the upstream does not read, and drains when it does", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       raw.onConnection = (connection) => connection.socket.pause();
       const sink = new RecordingSink();
       const chunk = Buffer.alloc(65_536, "x");
@@ -164,7 +179,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("a paused sink pauses the upstream, and resume lets it flow again", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       const size = 64 * 1024 * 1024;
       let accepted = 0;
       raw.onRequest = ({ connection }) => {
@@ -199,7 +214,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("an abort closes the connection, and the sink hears nothing more", async (t) => {
-      const { raw, open } = await benchFor(t, special);
+      const { raw, open } = await benchFor(t, carrier);
       raw.onRequest = ({ connection }) => void connection.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc");
       const sink = new RecordingSink();
       const attempt = open(sink);
@@ -212,7 +227,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
 
     test("a refused connection is a connect failure of which nothing was sent", async (t) => {
       const dead = await closedPort();
-      const { open } = await benchFor(t, special, { port: dead });
+      const { open } = await benchFor(t, carrier, { port: dead });
       const sink = new RecordingSink();
       open(sink);
       assert.equal(await sink.over(), "failure connect-failure");
@@ -251,7 +266,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     ];
     for (const [name, bytes, then, expected] of endings) {
       test(name, async (t) => {
-        const { raw, open } = await benchFor(t, special);
+        const { raw, open } = await benchFor(t, carrier);
         raw.onRequest = answering(bytes, then);
         const sink = new RecordingSink();
         open(sink);
@@ -260,7 +275,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     }
 
     test("no head in time is a head timeout, counted from the end of the request", async (t) => {
-      const { raw, open } = await benchFor(t, special, { timeouts: { responseHeadTimeoutMs: 60 } });
+      const { raw, open } = await benchFor(t, carrier, { timeouts: { responseHeadTimeoutMs: 60 } });
       raw.onRequest = null;
       const sink = new RecordingSink();
       open(sink);
@@ -269,7 +284,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("silence inside an answer is an idle timeout", async (t) => {
-      const { raw, open } = await benchFor(t, special, { timeouts: { idleTimeoutMs: 60 } });
+      const { raw, open } = await benchFor(t, carrier, { timeouts: { idleTimeoutMs: 60 } });
       raw.onRequest = answering("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", "hold");
       const sink = new RecordingSink();
       open(sink);
@@ -277,7 +292,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("beyond the limits attempts wait, then are refused; a slot that comes free goes to the first in line", async (t) => {
-      const { raw, open, counters } = await benchFor(t, special, {
+      const { raw, open, counters } = await benchFor(t, carrier, {
         pool: { maxConnections: 1, maxPending: 1, acquireTimeoutMs: 60_000 },
       });
       raw.onRequest = null;
@@ -295,7 +310,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("waiting for a connection has its own deadline", async (t) => {
-      const { raw, open } = await benchFor(t, special, { pool: { maxConnections: 1, acquireTimeoutMs: 60 } });
+      const { raw, open } = await benchFor(t, carrier, { pool: { maxConnections: 1, acquireTimeoutMs: 60 } });
       raw.onRequest = null;
       open(new RecordingSink());
       const second = new RecordingSink();
@@ -304,7 +319,7 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
     });
 
     test("closing ends what does not end by itself", async (t) => {
-      const { raw, open, upstream } = await benchFor(t, special);
+      const { raw, open, upstream } = await benchFor(t, carrier);
       raw.onRequest = null;
       open(new RecordingSink());
       await until(() => raw.requests.length === 1, "the request");
@@ -314,30 +329,49 @@ for (const [carrier, special] of Object.entries(CARRIERS)) {
   });
 }
 
-test("idle connections are used again, the hottest first; a fresh one is made when asked for", async (t) => {
-  const { raw, open, counters } = await benchFor(t, false);
-  const once = async (fresh: boolean): Promise<void> => {
-    const sink = new RecordingSink();
-    open(sink, {}, fresh);
-    assert.equal(await sink.over(), "end");
-  };
-  await once(false);
-  await once(false);
-  assert.equal(raw.connections.length, 1);
-  await once(true);
-  assert.equal(raw.connections.length, 2);
-  assert.deepEqual([counters[UPSTREAM_WORDS.opened], counters[UPSTREAM_WORDS.reused]], [2, 1]);
-});
+for (const [name, Engine] of Object.entries({ library: LibraryUpstream, native: NativeUpstream })) {
+  const carrier: Carrier = { Engine, special: false, pipelining: 1 };
+  const announcing: Carrier = { Engine, special: true, pipelining: 1 };
 
-test("request trailers arrive", async (t) => {
-  const { raw, open } = await benchFor(t, true);
-  const sink = new RecordingSink();
-  const attempt = open(sink, { method: "POST", body: { kind: "chunked" } });
-  attempt.write(Buffer.from("abc"));
-  attempt.end(["X-Sum", "7"]);
-  await sink.over();
-  assert.match(raw.requests[0]?.connection.text() ?? "", /0\r\nX-Sum: 7\r\n\r\n$/);
-});
+  describe(`the pool of the ${name} engine`, () => {
+    test("idle connections are used again, the hottest first; a fresh one is made when asked for", async (t) => {
+      const { raw, open, counters } = await benchFor(t, carrier);
+      const once = async (fresh: boolean): Promise<void> => {
+        const sink = new RecordingSink();
+        open(sink, {}, fresh);
+        assert.equal(await sink.over(), "end");
+      };
+      await once(false);
+      await once(false);
+      assert.equal(raw.connections.length, 1);
+      await once(true);
+      assert.equal(raw.connections.length, 2);
+      assert.deepEqual([counters[UPSTREAM_WORDS.opened], counters[UPSTREAM_WORDS.reused]], [2, 1]);
+    });
+
+    test("request trailers arrive", async (t) => {
+      const { raw, open } = await benchFor(t, announcing);
+      const sink = new RecordingSink();
+      const attempt = open(sink, { method: "POST", body: { kind: "chunked" } });
+      attempt.write(Buffer.from("abc"));
+      attempt.end(["X-Sum", "7"]);
+      await sink.over();
+      assert.match(raw.requests[0]?.connection.text() ?? "", /0\r\nX-Sum: 7\r\n\r\n$/);
+    });
+
+    test("connections are opened ahead of need, used, and opened again when the upstream closes them", async (t) => {
+      const { raw, open, counters } = await benchFor(t, carrier, { pool: { minConnections: 2 } });
+      await until(() => raw.connections.length === 2 && counters[UPSTREAM_WORDS.idle] === 2, "two warm connections");
+      const sink = new RecordingSink();
+      open(sink);
+      assert.equal(await sink.over(), "end");
+      assert.equal(raw.connections.length, 2, "the request took a warm one");
+      for (const connection of raw.connections) connection.close();
+      await until(() => counters[UPSTREAM_WORDS.idle] === 0, "both to be gone");
+      await until(() => raw.connections.length >= 4, "two new ones");
+    });
+  });
+}
 
 async function closedPort(): Promise<number> {
   const server = net.createServer();
@@ -350,15 +384,3 @@ async function closedPort(): Promise<number> {
   });
   return port;
 }
-
-test("connections are opened ahead of need, used, and opened again when the upstream closes them", async (t) => {
-  const { raw, open, counters } = await benchFor(t, false, { pool: { minConnections: 2 } });
-  await until(() => raw.connections.length === 2 && counters[UPSTREAM_WORDS.idle] === 2, "two warm connections");
-  const sink = new RecordingSink();
-  open(sink);
-  assert.equal(await sink.over(), "end");
-  assert.equal(raw.connections.length, 2, "the request took a warm one");
-  for (const connection of raw.connections) connection.close();
-  await until(() => counters[UPSTREAM_WORDS.idle] === 0, "both to be gone");
-  await until(() => raw.connections.length >= 4, "two new ones");
-});

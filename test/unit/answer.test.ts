@@ -4,6 +4,7 @@ import {
   answerHeaders,
   answerProblem,
   closesConnection,
+  interimHeaders,
   isBodyless,
   safeReason,
   safeTrailers,
@@ -115,4 +116,19 @@ test("a reason phrase with control characters is left out", () => {
 test("connection: close is seen in any case", () => {
   assert.equal(closesConnection({ status: 200, reason: "", headers: ["Connection", "Close"] }), true);
   assert.equal(closesConnection({ status: 200, reason: "", headers: [] }), false);
+});
+
+test("of lengths that agree one is passed on", () => {
+  assert.deepEqual(answered(["Content-Length", "5", "content-length", "5"]).slice(0, 4), [
+    "Content-Length",
+    "5",
+    "x-crossfade-upstream",
+    "v1",
+  ]);
+});
+
+test("an interim answer keeps all but what ends at this hop, and gains nothing", () => {
+  const headers = ["Link", "<1>", "X-Request-Id", "theirs", "Connection", "x-a", "X-A", "1", "Keep-Alive", "timeout=5"];
+  assert.deepEqual(interimHeaders({ status: 103, reason: "", headers }), ["Link", "<1>", "X-Request-Id", "theirs"]);
+  assert.equal(interimHeaders({ status: 103, reason: "", headers: ["A", "\u0000"] }), null);
 });

@@ -22,12 +22,14 @@ test("a variable sets any setting that has one value, given in the file or not",
     CROSSFADE_METRICS_ADDRESS: "127.0.0.1:4",
     CROSSFADE_METRICS_BUCKETS_PER_DOUBLING: "4",
     CROSSFADE_RUNTIME_THREADS: "2",
+    CROSSFADE_ENGINE: "native",
     CROSSFADE_RUNTIME_DRAIN_DEADLINE: "40s",
     CROSSFADE_RUNTIME_TRUSTED_PROXIES_0: "10.0.0.0/8",
     CROSSFADE_LOG_ACCESS: "all",
     CROSSFADE_DOWNSTREAM_MAX_HEADERS: "64",
     CROSSFADE_UPSTREAMS_V1_ENDPOINTS_0: "http://other:1",
     CROSSFADE_UPSTREAMS_V1_TIMEOUTS_CONNECT: "2s",
+    CROSSFADE_UPSTREAMS_V1_POOL_PIPELINING: "8",
     CROSSFADE_SEGMENTS_BETA_KEYS_1: "u2",
     CROSSFADE_ROUTES_API_SPLIT_SHARE: "25%",
     CROSSFADE_ROUTES_API_SPLIT_STICKY_0_CLIENT_IP: "true",
@@ -46,6 +48,7 @@ test("a variable sets any setting that has one value, given in the file or not",
     [config.upstreams[0]?.endpoints[0]?.host, config.upstreams[0]?.timeouts.connectTimeoutMs],
     ["other", 2_000],
   );
+  assert.deepEqual([config.engine, config.upstreams[0]?.pool.pipelining], ["native", 8]);
   assert.deepEqual(config.segments[0]?.keys, ["u1", "u2"]);
   const [route] = config.routes;
   assert.deepEqual([route?.split.candidatePpm, route?.match.pathPrefix], [250_000, "/v2/"]);

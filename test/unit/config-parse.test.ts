@@ -5,6 +5,7 @@ import { configFrom, goodConfig, problemsFrom, sentences, warningsFrom } from ".
 test("a small config gets every default, in milliseconds, bytes and parts per million", () => {
   const config = configFrom(goodConfig());
   assert.deepEqual(config.listeners, [{ host: "127.0.0.1", port: 8080, tls: null }]);
+  assert.equal(config.engine, "native");
   assert.equal(config.admin, null);
   assert.equal(config.metrics, null);
   assert.deepEqual(config.runtime, {
@@ -34,7 +35,14 @@ test("a small config gets every default, in milliseconds, bytes and parts per mi
       idleTimeoutMs: 60_000,
       requestTimeoutMs: 30_000,
     },
-    pool: { minConnections: 0, maxConnections: 256, maxPending: 1_024, acquireTimeoutMs: 1_000, idleTimeoutMs: 4_000 },
+    pool: {
+      minConnections: 0,
+      maxConnections: 256,
+      maxPending: 1_024,
+      acquireTimeoutMs: 1_000,
+      idleTimeoutMs: 4_000,
+      pipelining: 1,
+    },
     tls: null,
     maxHeaderBytes: 65_536,
   });
@@ -50,6 +58,7 @@ test("everything that can be written is read", () => {
 listen:
   - address: 0.0.0.0:8443
     tls: { cert: /tls/crt, key: /tls/key, clientCa: /tls/ca }
+engine: native
 admin: { address: 0.0.0.0:9901, tokenFile: /token }
 metrics: { address: "[::]:9464", bucketsPerDoubling: 8 }
 runtime: { threads: inline, stateDir: /state, trustedProxies: [10.0.0.0/8, "::1"], viaName: edge, drain: { lameDuck: 0, deadline: 1m } }
@@ -57,7 +66,7 @@ log: { level: debug, access: 2.5% }
 downstream: { headerTimeout: 3s, maxHeaderBytes: 32768, maxHeaders: 50, tunnelIdleTimeout: 1h }
 upstreams:
   old: { endpoints: [https://old.example.org], protocol: http1, tls: { ca: /ca, cert: /crt, key: /key, serverName: Old.Example.org } }
-  new: { endpoints: [http://new:1, http://new:2], timeouts: { request: 0s }, pool: { pipelining: 1, idleTimeout: 60s } }
+  new: { endpoints: [http://new:1, http://new:2], timeouts: { request: 0s }, pool: { pipelining: 64, idleTimeout: 60s } }
 segments:
   staff: { keys: [a, b], headers: { X-Group: [staff, qa] } }
 routes:
@@ -98,6 +107,7 @@ routes:
     serverName: "old.example.org",
   });
   assert.equal(config.upstreams[1]?.timeouts.requestTimeoutMs, 0);
+  assert.equal(config.upstreams[1]?.pool.pipelining, 64);
   assert.deepEqual(config.segments, [{ name: "staff", keys: ["a", "b"], headers: { "x-group": ["staff", "qa"] } }]);
   const [route] = config.routes;
   assert.deepEqual(route?.match, {
@@ -157,7 +167,7 @@ const MISTAKES: readonly (readonly [string, Change, ...string[]])[] = [
   [
     "an unknown section",
     (c) => (c.zzz = {}),
-    "zzz: is not a known key; allowed: $schema, listen, admin, metrics, runtime, log, downstream, upstreams, segments, routes",
+    "zzz: is not a known key; allowed: $schema, listen, engine, admin, metrics, runtime, log, downstream, upstreams, segments, routes",
   ],
   [
     "a duration without unit",
@@ -306,9 +316,19 @@ const MISTAKES: readonly (readonly [string, Change, ...string[]])[] = [
     'upstreams.v1.protocol: "spdy" is none of http1, auto',
   ],
   [
-    "pipelining",
-    (c) => (c.upstreams.v1.pool = { pipelining: 2 }),
-    "upstreams.v1.pool.pipelining: 2 is not available: this version (0.1) keeps one request in flight per connection; write 1 or remove the line",
+    "an engine that there is not",
+    (c) => (c.engine = "libary"),
+    'engine: "libary" is none of native, library (did you mean "library"?)',
+  ],
+  [
+    "pipelining with the library engine",
+    (c) => ((c.engine = "library"), (c.upstreams.v1.pool = { pipelining: 2 })),
+    "upstreams.v1.pool.pipelining: 2 needs engine: native, since the library engine keeps one request in flight per connection; write 1 or remove the line",
+  ],
+  [
+    "too much pipelining",
+    (c) => (c.upstreams.v1.pool = { pipelining: 65 }),
+    "upstreams.v1.pool.pipelining: 65 is above 64; allowed: 1 to 64",
   ],
   [
     "health checks",

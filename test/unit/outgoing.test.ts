@@ -122,3 +122,26 @@ test("repeats and their order are kept", () => {
   const out = outgoing(["X-A", "1", "x-b", "2", "X-A", "3"]);
   assert.deepEqual(out.slice(2, 8), ["X-A", "1", "x-b", "2", "X-A", "3"]);
 });
+
+test("a tracestate goes on with its trace only, Forwarded from a trusted peer only", () => {
+  const headers = ["Tracestate", "a=1", "Forwarded", "for=1.2.3.4"];
+  assert.deepEqual(outgoing(headers).slice(2, 4), ["Tracestate", "a=1"]);
+  assert.equal(joinedHeader(outgoing(headers), "forwarded"), null);
+  const trusted = outgoing(headers, { peerTrusted: true, traceBegun: true });
+  assert.deepEqual(trusted.slice(2, 4), ["Forwarded", "for=1.2.3.4"]);
+  assert.equal(joinedHeader(trusted, "tracestate"), null);
+});
+
+test("an OPTIONS request that is limited has one hop less left, another request is left alone", () => {
+  const limited = ["Max-Forwards", "5"];
+  assert.equal(joinedHeader(outgoing(limited, {}, { method: "OPTIONS" }), "max-forwards"), "4");
+  assert.equal(joinedHeader(outgoing(limited), "max-forwards"), "5");
+  assert.equal(joinedHeader(outgoing(["Max-Forwards", "x"], {}, { method: "OPTIONS" }), "max-forwards"), "x");
+});
+
+test("a field is known by its name in any case, and by its whole name", () => {
+  const near = ["Hosts", "1", "Viä", "2", "X-Forwarded-Fox", "3", "Kontinuum", "4", "x", "5", "tE1", "6"];
+  assert.deepEqual(outgoing(near).slice(2, 14), near);
+  const ours = ["hOsT2", "1", "X-REQUEST-ID", "2", "x-Request-Id", "3", "CONTENT-length", "4", "Alt-SVC", "5"];
+  assert.deepEqual(outgoing(ours).slice(2, 5), ["hOsT2", "1", "x-forwarded-for"]);
+});

@@ -358,12 +358,13 @@ test("settings that only a restart changes are named, and the rest of the config
   const { store, events } = await openBench(t, API);
   const text = configText([{ name: "api", share: "20%" }], {
     listen: [{ address: "127.0.0.1:1" }],
+    engine: "library",
     admin: { address: "127.0.0.1:0" },
     metrics: { address: "127.0.0.1:0" },
     runtime: { threads: 3, stateDir: "/var/lib/x" },
   });
   await reload(store, text);
-  const settings = ["listen", "admin", "metrics", "runtime.threads", "runtime.stateDir"];
+  const settings = ["listen", "engine", "admin", "metrics", "runtime.threads", "runtime.stateDir"];
   assert.deepEqual(store.restartNeeded, settings);
   assert.equal(shareOf(store.current), 200_000);
   const warned = events.find(({ name }) => name === "restart-needed");

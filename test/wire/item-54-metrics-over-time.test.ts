@@ -129,7 +129,7 @@ test("decisions, requests, durations and the lane agree with one another", async
     assert.equal(now.sum("crossfade_decisions_total", { route: "api", arm, reason: "bucket" }), requests);
     assert.equal(now.sum("crossfade_request_duration_seconds_count", { route: "api", arm }), requests);
   }
-  assert.equal(now.sum("crossfade_lane_total", { lane: "library" }), 50);
+  assert.equal(now.sum("crossfade_lane_total", { lane: "native" }), 50);
   const connections = now.sum("crossfade_pool_opened_total") + now.sum("crossfade_pool_reused_total");
   assert.equal(connections, 50, "every try came over a new connection or a used one");
 });
