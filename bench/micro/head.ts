@@ -1,8 +1,8 @@
 /** Heads on their way through: a request's judged in one pass and rewritten in another, an answer's rewritten. Run: node bench/micro/head.ts */
 import { bench, do_not_optimize, run, summary } from "mitata";
 import type { RequestFacts, RequestHead } from "../../src/model/exchange-types.ts";
-import { answerHeaders, answerProblem, type AnswerAdditions } from "../../src/model/answer.ts";
-import { outgoingHeaders, type ForwardedFacts } from "../../src/model/outgoing.ts";
+import { answerProblem, outgoingAnswer, type AnswerAdditions } from "../../src/model/answer.ts";
+import { outgoingFields, type ForwardedFacts } from "../../src/model/outgoing.ts";
 import { readFacts } from "../../src/model/request-facts.ts";
 import { SAMPLE_ANSWER, SAMPLE_HEAD, SMALL_ANSWER, SMALL_HEAD } from "./sample-head.ts";
 
@@ -22,7 +22,7 @@ for (const [name, head] of [
   const facts = factsOf(head);
   summary(() => {
     bench(`readFacts, ${name}`, () => do_not_optimize(readFacts(head)));
-    bench(`outgoingHeaders, ${name}`, () => do_not_optimize(outgoingHeaders(head, facts, add)));
+    bench(`outgoingFields, ${name}`, () => do_not_optimize(outgoingFields(head, facts, add)));
   });
 }
 
@@ -39,7 +39,7 @@ for (const [name, head] of [
 ] as const) {
   summary(() => {
     bench(`answerProblem, ${name}`, () => do_not_optimize(answerProblem(head)));
-    bench(`answerHeaders, ${name}`, () => do_not_optimize(answerHeaders(head, additions)));
+    bench(`outgoingAnswer, ${name}`, () => do_not_optimize(outgoingAnswer(head, additions)));
   });
 }
 

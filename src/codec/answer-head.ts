@@ -37,8 +37,10 @@ export function parseAnswerHead(text: string, start: number, end: number, method
   const reasonStart = start + STATUS_LINE_LENGTH + 1;
   const lineEnd = text.indexOf("\r\n", reasonStart - 1);
   const headers: string[] = [];
-  if (!cutFields(text, lineEnd + 2, end, headers)) return headProblem(text, start, end);
-  const head: ResponseHead = { status: statusAt(text, start + 9), reason: text.slice(reasonStart, lineEnd), headers };
+  const starts: number[] = [];
+  if (!cutFields(text, lineEnd + 2, end, headers, starts)) return headProblem(text, start, end);
+  const reason = text.slice(reasonStart, lineEnd);
+  const head: ResponseHead = { status: statusAt(text, start + 9), reason, headers, lines: { text, starts } };
   return framed(head, text.charCodeAt(start + 7) - ZERO, method);
 }
 

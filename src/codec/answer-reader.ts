@@ -1,7 +1,7 @@
 import type { RawHeaders, ResponseHead } from "../model/exchange-types.ts";
 import { parseAnswerHead, type AnswerHead } from "./answer-head.ts";
 import { BodyReader } from "./body-reader.ts";
-import { latin1 } from "./latin1.ts";
+import { withHead } from "./latin1.ts";
 
 /** Why an answer is refused. */
 export interface AnswerProblem {
@@ -93,8 +93,7 @@ export class AnswerReader {
 
   #readHead(bytes: Buffer, offset: number, end: number, method: string): number {
     const before = this.#partial;
-    const limit = this.#maxHeadBytes + 4 - before.length;
-    const text = before + latin1(bytes, offset, Math.min(end, offset + limit));
+    const text = withHead(before, bytes, offset, end, this.#maxHeadBytes + 4);
     const headEnd = text.indexOf("\r\n\r\n", before.length - 3);
     if (headEnd === -1) return this.#wait(text, end);
     const parsed = parseAnswerHead(text, 0, headEnd, method);

@@ -1,4 +1,4 @@
-import type { RequestFacts, RequestHead } from "../model/exchange-types.ts";
+import type { FieldLines, RequestFacts, RequestHead } from "../model/exchange-types.ts";
 import { readFacts } from "../model/request-facts.ts";
 import { cutFields, FIELD_LINES, TEXT, TOKEN } from "./fields.ts";
 
@@ -28,8 +28,9 @@ export function parseRequestHead(text: string, start: number, end: number, origi
   const targetStart = start + method.length + 1;
   const targetEnd = text.indexOf(" ", targetStart);
   const headers: string[] = [];
-  if (!cutFields(text, targetEnd + VERSION.length + 2, end, headers)) return null;
-  return judged(method, text.slice(targetStart, targetEnd), headers, origin);
+  const starts: number[] = [];
+  if (!cutFields(text, targetEnd + VERSION.length + 2, end, headers, starts)) return null;
+  return judged(method, text.slice(targetStart, targetEnd), headers, origin, { text, starts });
 }
 
 /**
@@ -77,7 +78,13 @@ function methodAt(text: string, start: number): string {
 
 type Unjudged = { -readonly [Key in keyof RequestHead]: RequestHead[Key] };
 
-function judged(method: string, target: string, headers: string[], origin: Origin): RequestHead | null {
+function judged(
+  method: string,
+  target: string,
+  headers: string[],
+  origin: Origin,
+  lines: FieldLines,
+): RequestHead | null {
   const head: Unjudged = {
     method,
     target,
@@ -88,6 +95,7 @@ function judged(method: string, target: string, headers: string[], origin: Origi
     localPort: origin.localPort,
     encrypted: origin.encrypted,
     facts: null,
+    lines,
   };
   const facts = readFacts(head);
   if (typeof facts === "string" || !isPlain(facts)) return null;

@@ -1,5 +1,5 @@
 import type { RequestHead } from "../model/exchange-types.ts";
-import { latin1 } from "./latin1.ts";
+import { withHead } from "./latin1.ts";
 import { mayBecomeStrict, parseRequestHead, type Origin } from "./request-head.ts";
 
 /** What came of reading: not enough for a head yet, a head, or something that is not ours to judge. */
@@ -26,10 +26,10 @@ export class RequestReader {
   /** Reads bytes[offset, end) for a head of at most `maxHeadBytes`. */
   read(bytes: Buffer, offset: number, end: number, maxHeadBytes: number): HeadVerdict {
     const before = this.#partial;
-    const text = before + latin1(bytes, offset, Math.min(end, offset + maxHeadBytes + 4 - before.length));
+    const text = withHead(before, bytes, offset, end, maxHeadBytes + 4);
     const headEnd = text.indexOf("\r\n\r\n", before.length - 3);
     if (headEnd === -1) {
-      if (text.length > maxHeadBytes || !mayBecomeStrict(text, 0)) return "not-strict";
+      if (text.length > maxHeadBytes || !isHopeful(text, before.length)) return "not-strict";
       this.#partial = text;
       return "more";
     }
@@ -46,4 +46,9 @@ export class RequestReader {
     this.#partial = "";
     return partial;
   }
+}
+
+/** Looked at anew with each line only: a client that sends a byte at a time should not cost the square of its head. */
+function isHopeful(text: string, from: number): boolean {
+  return (from > 0 && text.indexOf("\n", from) === -1) || mayBecomeStrict(text, 0);
 }

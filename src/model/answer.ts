@@ -1,4 +1,5 @@
-import type { RawHeaders, ResponseHead } from "./exchange-types.ts";
+import type { OutgoingAnswer, RawHeaders, ResponseHead } from "./exchange-types.ts";
+import { fieldsFromText, textFromFields, withKeptLines } from "./field-lines.ts";
 import { FieldTable } from "./field-table.ts";
 import { headerValue, HOP_BY_HOP, isNamed, joinedHeader, listHasToken } from "./headers.ts";
 import { connectionNamed, isControlHeader } from "./outgoing.ts";
@@ -19,6 +20,7 @@ const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 /** Why an answer cannot be passed on; null when it can. */
 export function answerProblem(head: ResponseHead): string | null {
   if (!Number.isInteger(head.status) || head.status < 100 || head.status > 999) return `status ${head.status}`;
+  if (head.lines !== undefined) return null;
   const { headers } = head;
   for (let i = 0; i < headers.length; i += 2) {
     if (!NAME.test(headers[i] as string)) return "a field name that is not a token";
@@ -34,50 +36,83 @@ export function isBodyless(method: string, status: number): boolean {
 
 /** Header fields of an interim answer for the client: hop-by-hop fields removed; null when it cannot be passed on. */
 export function interimHeaders(head: ResponseHead): string[] | null {
-  return answerProblem(head) === null ? endToEnd(head, "", true) : null;
-}
-
-/** Header fields of a final answer for the client: end-to-end fields in order and case, then ours. */
-export function answerHeaders(head: ResponseHead, add: AnswerAdditions): string[] {
-  const out = endToEnd(head, add.versionHeader, false);
-  if (head.status === 205) out.push("content-length", "0");
-  out.push(add.versionHeader, add.servedBy, "x-request-id", add.requestId);
-  if (add.mintedCookie !== null) pushCookie(out, add.mintedCookie);
-  return out;
-}
-
-/** Reason phrases are free text: what cannot be sent is replaced by nothing. */
-export function safeReason(reason: string): string {
-  return BAD_VALUE.test(reason) ? "" : reason;
-}
-
-/** `ownField` is one that we write ourselves, besides x-request-id, which an interim answer keeps. */
-function endToEnd(head: ResponseHead, ownField: string, interim: boolean): string[] {
+  if (answerProblem(head) !== null) return null;
+  const named = connectionNamed(joinedHeader(head.headers, "connection"));
   const out: string[] = [];
-  const { headers } = head;
-  const named = connectionNamed(joinedHeader(headers, "connection"));
-  let keepsLength = interim || (head.status !== 204 && head.status !== 205);
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string;
-    const field = FIELDS.numberOf(name);
-    if (field === DROPPED || (field === REQUEST_ID && !interim)) continue;
-    if (named !== null && named.has(name.toLowerCase())) continue;
-    if (name.length === ownField.length && name.toLowerCase() === ownField.toLowerCase()) continue;
-    if (field === CONTENT_LENGTH) {
-      if (!keepsLength) continue;
-      // The upstream engine has made sure that repeats agree; one is enough.
-      keepsLength = false;
+  for (let i = 0; i < head.headers.length; i += 2) {
+    const name = head.headers[i] as string;
+    if (FIELDS.numberOf(name) !== DROPPED && named?.has(name.toLowerCase()) !== true) {
+      out.push(name, head.headers[i + 1] as string);
     }
-    out.push(name, headers[i + 1] as string);
   }
   return out;
 }
 
+/** A final answer as the client gets it: end-to-end fields in order and case, then ours. */
+export function outgoingAnswer(head: ResponseHead, add: AnswerAdditions): OutgoingAnswer {
+  const kept = new KeptFields(head, add.versionHeader);
+  const { headers } = head;
+  const theirs = withKeptLines("", headers, head.lines, (index) => kept.isKept(index));
+  const noLength = head.status === 205 ? "content-length: 0\r\n" : "";
+  return {
+    status: head.status,
+    reason: safeReason(head),
+    fields: `${add.mintedCookie === null ? theirs : withCookie(theirs, add.mintedCookie)}${noLength}${add.versionHeader}: ${add.servedBy}\r\nx-request-id: ${add.requestId}\r\n`,
+    hasLength: kept.hasLength || head.status === 205,
+    hasDate: kept.hasDate,
+  };
+}
+
+/** An answer of ours, from a flat list of fields. */
+export function localAnswer(status: number, reason: string, headers: RawHeaders): OutgoingAnswer {
+  const hasLength = headerValue(headers, "content-length") !== null;
+  return { status, reason, fields: textFromFields(headers), hasLength, hasDate: headerValue(headers, "date") !== null };
+}
+
+/** Reason phrases are free text: what cannot be sent is replaced by nothing. */
+function safeReason(head: ResponseHead): string {
+  return head.lines === undefined && BAD_VALUE.test(head.reason) ? "" : head.reason;
+}
+
+/** Which fields of an answer go on, and what was among them. */
+class KeptFields {
+  hasLength = false;
+  hasDate = false;
+  readonly #headers: RawHeaders;
+  readonly #named: ReadonlySet<string> | null;
+  readonly #ownField: string;
+  readonly #keepsLength: boolean;
+
+  /** `ownField` is one that we write ourselves, besides x-request-id. */
+  constructor(head: ResponseHead, ownField: string) {
+    this.#headers = head.headers;
+    this.#named = connectionNamed(joinedHeader(head.headers, "connection"));
+    this.#ownField = ownField;
+    this.#keepsLength = head.status !== 204 && head.status !== 205;
+  }
+
+  isKept(index: number): boolean {
+    const name = this.#headers[index] as string;
+    const field = FIELDS.numberOf(name);
+    if (field === DROPPED || field === REQUEST_ID) return false;
+    if (this.#named !== null && this.#named.has(name.toLowerCase())) return false;
+    if (name.length === this.#ownField.length && isNamed(name, this.#ownField.toLowerCase())) return false;
+    if (field === DATE) this.hasDate = true;
+    if (field !== CONTENT_LENGTH) return true;
+    // The upstream engine has made sure that repeats agree; one is enough.
+    if (!this.#keepsLength || this.hasLength) return false;
+    this.hasLength = true;
+    return true;
+  }
+}
+
 const DROPPED = 1;
-const REQUEST_ID = 2;
+const DATE = 2;
 const CONTENT_LENGTH = 3;
+const REQUEST_ID = 4;
 const FIELDS = new FieldTable([
   ...[...HOP_BY_HOP].map((name) => [name, DROPPED] as const),
+  ["date", DATE],
   ["x-request-id", REQUEST_ID],
   ["content-length", CONTENT_LENGTH],
 ]);
@@ -86,11 +121,13 @@ const FIELDS = new FieldTable([
  * A shared cache that stores an answer with our cookie would pin everybody to one key, so the answer becomes private.
  * An answer that says it is for shared caches keeps its word and carries no cookie: the caller is pinned by a later one.
  */
-function pushCookie(out: string[], cookie: string): void {
+function withCookie(fields: string, cookie: string): string {
+  const out = fieldsFromText(fields);
   const control = joinedHeader(out, "cache-control");
-  if (control !== null && isForSharedCaches(control)) return;
+  if (control !== null && isForSharedCaches(control)) return fields;
   if (!listHasToken(control, "no-store") && !listHasToken(control, "private")) privatise(out);
   out.push("set-cookie", cookie);
+  return textFromFields(out);
 }
 
 function isForSharedCaches(control: string): boolean {

@@ -11,6 +11,13 @@ export type RawHeaders = readonly string[];
  */
 export type Chunk = Buffer | string;
 
+/** Where the well-formed field lines of a head are in the text they came in, so that runs of them can be copied whole. */
+export interface FieldLines {
+  readonly text: string;
+  /** Where each line begins, and last where the line behind them would. */
+  readonly starts: readonly number[];
+}
+
 /** Which engine served: the `lane` label. */
 export type Lane = "native" | "library" | "upgrade";
 
@@ -29,6 +36,8 @@ export interface RequestHead {
   readonly encrypted: boolean;
   /** What an engine that had to read them anyway found; null = nobody has looked yet. */
   readonly facts: RequestFacts | null;
+  /** Where the fields came from, of an engine that has made sure that they are well-formed; absent = of another. */
+  readonly lines?: FieldLines;
 }
 
 /** Everything that the road wants to know of a request head, read in one pass. */
@@ -58,7 +67,8 @@ export interface OutgoingHead {
   readonly method: string;
   /** Origin form or `*`. */
   readonly target: string;
-  readonly headers: RawHeaders;
+  /** Field lines as text, `name: value\r\n` for each, one character per byte; no framing fields. */
+  readonly fields: string;
   readonly body: BodyFraming;
   /** The client waits for a 100 before it sends the body. */
   readonly expectsContinue: boolean;
@@ -79,6 +89,20 @@ export interface ResponseHead {
   readonly status: number;
   readonly reason: string;
   readonly headers: RawHeaders;
+  /** Where the fields came from, of an engine that has made sure that they are well-formed; absent = of another. */
+  readonly lines?: FieldLines;
+}
+
+/** An answer's final head as it goes to the client: rules applied, framing left to the engine. */
+export interface OutgoingAnswer {
+  readonly status: number;
+  readonly reason: string;
+  /** Field lines as text, `name: value\r\n` for each, one character per byte. */
+  readonly fields: string;
+  /** There is a Content-Length among them. */
+  readonly hasLength: boolean;
+  /** There is a Date among them. */
+  readonly hasDate: boolean;
 }
 
 /** One named service; opens attempts against it. */
@@ -123,6 +147,11 @@ export interface ResponseSink {
   onDrain(): void;
   /** Whatever came together has been told: what was held back for a shared packet should leave now. */
   onFlush(): void;
+  /**
+   * Bytes of what `onData` was given that have not left yet; Infinity = nobody knows. The engine must not read again into a
+   * Buffer that may be among them.
+   */
+  unsentBytes(): number;
 }
 
 /** What is known about a failed try, for the retry rules. */
@@ -140,12 +169,14 @@ export interface Downstream {
    * The final head. Framing is the engine's: `length` when known, else chunked or close-delimited. It may be held for what
    * comes with it, until `sendData`, `sendEnd` or `flush`.
    */
-  sendHead(head: ResponseHead, options: SendHeadOptions): void;
+  sendHead(head: OutgoingAnswer, options: SendHeadOptions): void;
   /** false = hold back until `onClientDrain`. */
   sendData(chunk: Chunk): boolean;
   sendEnd(trailers: RawHeaders | null): void;
   /** Sends what is held back. */
   flush(): void;
+  /** Bytes of what `sendData` was given that have not left yet; Infinity = nobody knows. */
+  unsentBytes(): number;
   /** Cuts the connection, so that a truncated answer cannot look complete. */
   abort(): void;
   pauseBody(): void;
@@ -177,6 +208,8 @@ export type ClientFault = "client-gone" | "request-timeout" | "malformed-request
 /** The road's side of one exchange: the downstream engine tells it what the client does. */
 export interface DownstreamEvents {
   onBody(chunk: Chunk): void;
+  /** The head brought none of its body with it; told once, and not when some has come since. */
+  onBodyWaits(): void;
   onBodyEnd(trailers: RawHeaders | null): void;
   /** The client takes answer bytes again. Apart from the sink's `onDrain`: one must not let the other direction flow. */
   onClientDrain(): void;

@@ -1,4 +1,5 @@
 import type { RequestFacts, RequestHead } from "./exchange-types.ts";
+import { withKeptLines } from "./field-lines.ts";
 import { FieldTable } from "./field-table.ts";
 import { HOP_BY_HOP, listHasToken } from "./headers.ts";
 import { hopsLeft } from "./request-facts.ts";
@@ -18,27 +19,29 @@ export interface ForwardedFacts {
 }
 
 /**
- * Header fields of a request as it goes upstream: end-to-end fields in their order and case, then ours. The client's
- * `Connection` is obeyed before ours are added, so it cannot remove them. Framing fields are the engine's to add.
+ * Header fields of a request as it goes upstream, as text: end-to-end fields in their order and case, then ours. The
+ * client's `Connection` is obeyed before ours are added, so it cannot remove them. Framing fields are the engine's to add.
  */
-export function outgoingHeaders(head: RequestHead, facts: RequestFacts, add: ForwardedFacts): string[] {
-  const out: string[] = [];
-  if (facts.authority !== null) out.push("host", facts.authority);
+export function outgoingFields(head: RequestHead, facts: RequestFacts, add: ForwardedFacts): string {
   const named = connectionNamed(facts.connection);
   const { headers } = head;
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string;
+  let hops = "";
+  const isKept = (index: number): boolean => {
+    const name = headers[index] as string;
     const field = FIELDS.numberOf(name);
-    if (field === DROPPED || (named !== null && named.has(name.toLowerCase()))) continue;
-    if (field !== 0 && !isPassedOn(field, add)) continue;
-    if (looksLikeControl(name) && !isAllowedControl(name, add)) continue;
-    const value = headers[i + 1] as string;
-    out.push(name, field === MAX_FORWARDS ? oneHopLess(facts, head.method, value) : value);
-  }
-  pushForwarded(out, head, facts, add);
-  if (listHasToken(facts.te, "trailers")) out.push("te", "trailers");
-  out.push("x-request-id", add.requestId, "traceparent", add.traceparent);
-  return out;
+    if (field === DROPPED || (named !== null && named.has(name.toLowerCase()))) return false;
+    if (field === MAX_FORWARDS) {
+      hops = `${name}: ${oneHopLess(facts, head.method, headers[index + 1] as string)}\r\n`;
+      return false;
+    }
+    if (field !== 0 && !isPassedOn(field, add)) return false;
+    return !looksLikeControl(name) || isAllowedControl(name, add);
+  };
+  const host = facts.authority === null ? "" : `host: ${facts.authority}\r\n`;
+  const theirs = withKeptLines(host, headers, head.lines, isKept) + hops;
+  const te = facts.te !== null && listHasToken(facts.te, "trailers") ? "te: trailers\r\n" : "";
+  const ids = `x-request-id: ${add.requestId}\r\ntraceparent: ${add.traceparent}\r\n`;
+  return theirs + forwardedText(head, facts, add) + te + ids;
 }
 
 /** What a rule of its own is for. */
@@ -82,17 +85,17 @@ export function hasPassedHere(via: string | null, viaName: string): boolean {
   return via.split(",").some((hop) => hop.trim().split(/[ \t]+/)[1] === viaName);
 }
 
-function pushForwarded(out: string[], head: RequestHead, facts: RequestFacts, add: ForwardedFacts): void {
-  const scheme = head.encrypted ? "https" : "http";
+function forwardedText(head: RequestHead, facts: RequestFacts, add: ForwardedFacts): string {
   const believed = add.peerTrusted;
   const before = believed ? facts.forwardedFor : null;
-  out.push("x-forwarded-for", before === null ? head.peerAddress : `${before}, ${head.peerAddress}`);
-  out.push("x-forwarded-proto", (believed ? facts.forwardedProto : null) ?? scheme);
+  const peer = before === null ? head.peerAddress : `${before}, ${head.peerAddress}`;
+  const proto = (believed ? facts.forwardedProto : null) ?? (head.encrypted ? "https" : "http");
   const host = (believed ? facts.forwardedHost : null) ?? facts.authority;
-  if (host !== null) out.push("x-forwarded-host", host);
-  out.push("x-forwarded-port", (believed ? facts.forwardedPort : null) ?? String(head.localPort));
+  const hostText = host === null ? "" : `x-forwarded-host: ${host}\r\n`;
+  const port = (believed ? facts.forwardedPort : null) ?? String(head.localPort);
   const hop = `${head.minorVersion === 0 ? "1.0" : "1.1"} ${add.viaName}`;
-  out.push("via", facts.via === null ? hop : `${facts.via}, ${hop}`);
+  const via = facts.via === null ? hop : `${facts.via}, ${hop}`;
+  return `x-forwarded-for: ${peer}\r\nx-forwarded-proto: ${proto}\r\n${hostText}x-forwarded-port: ${port}\r\nvia: ${via}\r\n`;
 }
 
 const DROPPED = 1;

@@ -19,7 +19,7 @@ export function traceIdOf(traceparent: string): string | null {
   return trace as string;
 }
 
-/** A new traceparent from 48 hex digits of chance: 32 for the trace, 16 for the span; marked as sampled. */
-export function newTraceparent(hex48: string): string {
-  return `00-${hex48.slice(0, 32)}-${hex48.slice(32, 48)}-01`;
+/** A new traceparent, marked as sampled: 32 hex digits of the trace, 16 of the span. */
+export function newTraceparent(traceId: string, spanId: string): string {
+  return `00-${traceId}-${spanId}-01`;
 }

@@ -1,6 +1,6 @@
 import { RETRY_REASONS, ROUTE_WORDS } from "../base/cells.ts";
 import { FAILURES, failure, type Failure, type FailureKind } from "../base/failure.ts";
-import { answerHeaders, answerProblem, interimHeaders, isBodyless, safeReason, safeTrailers } from "../model/answer.ts";
+import { answerProblem, interimHeaders, isBodyless, outgoingAnswer, safeTrailers } from "../model/answer.ts";
 import type { Decision } from "../model/decide.ts";
 import type {
   Attempt,
@@ -18,7 +18,7 @@ import type {
   ResponseSink,
 } from "../model/exchange-types.ts";
 import { headerValue, listHasToken } from "../model/headers.ts";
-import type { Deadline } from "../transport/deadlines.ts";
+import type { Timed } from "../transport/deadlines.ts";
 import { stranger, type Identity } from "./identify.ts";
 import { localReply, optionsReply } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
@@ -34,12 +34,13 @@ type Answered = "nothing" | "head" | "end" | "over";
  * One downstream request with all its attempts. It is the sink of its attempt and hears the client; nothing else
  * changes it. It lives until the answer is sent or the client is gone, and holds its snapshot for that long.
  */
-export class Exchange implements ResponseSink, DownstreamEvents {
+export class Exchange implements ResponseSink, DownstreamEvents, Timed {
+  listIndex = -1;
+  dueMs = 0;
   readonly road: Road;
   readonly bound: BoundSnapshot;
   readonly head: RequestHead;
   readonly startedMs: number;
-  readonly startedWallMs: number;
   readonly lane: Lane;
   who: Identity | null = null;
   plan: Plan | null = null;
@@ -51,13 +52,15 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   failure: Failure | null = null;
   attempts = 0;
   upstreamMs: number | null = null;
+  endedMs = 0;
   bytesIn = 0;
   bytesOut = 0;
   readonly #downstream: Downstream;
   #outgoing: OutgoingHead | null = null;
   #attempt: Attempt | null = null;
-  #attemptStartedMs = 0;
-  #deadline: Deadline | null = null;
+  #attemptStartedMs: number;
+  /** What the clock said in this turn; 0 = nobody has asked. */
+  #readMs = 0;
   #answered: Answered = "nothing";
   #bodyEnded = false;
   #bodyless = false;
@@ -69,8 +72,8 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.head = head;
     this.#downstream = downstream;
     this.lane = downstream.lane;
-    this.startedMs = road.clock.nowMs();
-    this.startedWallMs = road.clock.wallMs();
+    this.startedMs = now(road);
+    this.#attemptStartedMs = this.startedMs;
   }
 
   identified(who: Identity): void {
@@ -91,12 +94,6 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#passTrailers = listHasToken(facts.te, "trailers");
     // A body usually comes right behind its head, and then they share a packet upstream too.
     if (outgoing.body.kind === "none" || outgoing.expectsContinue) this.#try(false);
-    else setImmediate(awaitBody, this);
-  }
-
-  /** The body did not come with the head: gives it a moment more, then lets the head go alone. */
-  awaitBody(): void {
-    if (this.#isWaiting) setTimeout(openWithoutBody, BODY_PATIENCE_MS, this);
   }
 
   openWithoutBody(): void {
@@ -130,6 +127,11 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.bytesIn += chunk.length;
     if (this.#attempt === null) return;
     if (!this.#attempt.write(chunk)) this.#downstream.pauseBody();
+  }
+
+  /** Gives the body a moment more, then lets the head go alone. */
+  onBodyWaits(): void {
+    if (this.#isWaiting) setTimeout(openWithoutBody, BODY_PATIENCE_MS, this);
   }
 
   onBodyEnd(trailers: RawHeaders | null): void {
@@ -189,6 +191,8 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#attemptOver();
     this.#answered = "end";
     this.#downstream.sendEnd(this.#passTrailers ? safeTrailers(trailers) : null);
+    // Later it is the past.
+    this.#readMs = 0;
   }
 
   onFailure(why: Failure, info: AttemptInfo): void {
@@ -196,9 +200,8 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     if (this.#mayRetry(why, info)) {
       this.#countRetry();
       this.#try(true);
-      return;
-    }
-    this.#fail(why);
+    } else this.#fail(why);
+    this.#readMs = 0;
   }
 
   onDrain(): void {
@@ -209,6 +212,10 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     if (this.#answered === "head") this.#downstream.flush();
   }
 
+  unsentBytes(): number {
+    return this.#answered === "head" ? this.#downstream.unsentBytes() : Infinity;
+  }
+
   /** The whole exchange, tries included, took too long to begin its answer. */
   onExpired(): void {
     if (this.#answered !== "nothing") return;
@@ -216,6 +223,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
     this.#attempt?.abort(why);
     this.#attemptOver();
     this.#fail(why);
+    this.#readMs = 0;
   }
 
   /** Routed, and not opened yet. */
@@ -232,8 +240,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
 
   #try(freshConnection: boolean): void {
     const arm = this.arm as BoundArm;
-    this.attempts++;
-    this.#attemptStartedMs = this.road.clock.nowMs();
+    if (this.attempts++ > 0) this.#attemptStartedMs = now(this.road);
     this.#attempt = arm.upstream.open(this.#outgoing as OutgoingHead, this, { freshConnection });
     if (this.#bodyEnded) this.#attempt.end(null);
   }
@@ -250,20 +257,19 @@ export class Exchange implements ResponseSink, DownstreamEvents {
 
   #commit(head: ResponseHead): void {
     const { plan, arm, who } = this as { plan: Plan; arm: BoundArm; who: Identity };
-    recordFirstByte(arm, this.road.clock.nowMs() - this.#attemptStartedMs);
-    this.#deadline?.stop();
+    recordFirstByte(arm, now(this.road) - this.#attemptStartedMs);
+    this.road.deadlines.remove(this);
     this.status = head.status;
     this.servedBy = arm.upstream.name;
     this.#answered = "head";
     this.#bodyless = isBodyless(this.head.method, head.status);
     this.#passTrailers ||= headerValue(head.headers, "trailer") !== null;
-    const headers = answerHeaders(head, {
+    const answer = outgoingAnswer(head, {
       versionHeader: plan.route.versionHeader,
       servedBy: arm.upstream.name,
       requestId: who.requestId,
       mintedCookie: mintedCookie(plan.route.split, this.decision, this.head.encrypted),
     });
-    const answer = { status: head.status, reason: safeReason(head.reason), headers };
     this.#downstream.sendHead(answer, { close: this.road.draining, bodyless: this.#bodyless });
   }
 
@@ -271,7 +277,7 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   #fail(why: Failure): void {
     this.#attempt = null;
     this.failure = why;
-    this.#deadline?.stop();
+    this.road.deadlines.remove(this);
     if (this.#answered === "nothing") {
       this.#answerLocally(why);
       return;
@@ -305,29 +311,34 @@ export class Exchange implements ResponseSink, DownstreamEvents {
   #startDeadline(): void {
     if (this.arm === null || this.#answered !== "nothing") return;
     const limit = this.arm.upstream.spec.timeouts.requestTimeoutMs;
-    if (limit > 0) this.#deadline ??= this.road.deadlines.start(limit, this);
+    if (limit > 0 && this.listIndex === -1) this.road.deadlines.set(this, limit);
   }
 
   #attemptOver(): void {
     this.#attempt = null;
-    this.upstreamMs = (this.upstreamMs ?? 0) + (this.road.clock.nowMs() - this.#attemptStartedMs);
+    this.#readMs = now(this.road);
+    this.upstreamMs = (this.upstreamMs ?? 0) + (this.#readMs - this.#attemptStartedMs);
   }
 
   #over(): void {
     if (this.#answered === "over") return;
     this.#answered = "over";
-    this.#deadline?.stop();
+    this.road.deadlines.remove(this);
+    this.endedMs = this.#readMs > 0 ? this.#readMs : now(this.road);
     recordExchange(this);
     release(this.bound);
   }
 }
 
+/** Reads the clock, for deadlines too: each reading costs as much as parsing a field. */
+function now(road: Road): number {
+  const nowMs = road.clock.nowMs();
+  road.deadlines.note(nowMs);
+  return nowMs;
+}
+
 /** How long a head waits for its body; a client that sends them in two packets needs less. */
 const BODY_PATIENCE_MS = 4;
-
-function awaitBody(exchange: Exchange): void {
-  exchange.awaitBody();
-}
 
 function openWithoutBody(exchange: Exchange): void {
   exchange.openWithoutBody();

@@ -1,6 +1,6 @@
 import { shareInForce, decide, type Decision } from "../model/decide.ts";
 import type { Downstream, OutgoingHead, RequestFacts, RequestHead } from "../model/exchange-types.ts";
-import { hasPassedHere, outgoingHeaders } from "../model/outgoing.ts";
+import { hasPassedHere, outgoingFields } from "../model/outgoing.ts";
 import { hopsLeft, misusesWebSocket, readFacts } from "../model/request-facts.ts";
 import type { FailureKind } from "../base/failure.ts";
 import { Exchange } from "./exchange.ts";
@@ -76,7 +76,7 @@ function outgoingHead(
   return {
     method: head.method,
     target: facts.target.forward,
-    headers: requestHeaders(head, facts, plan, who, bound),
+    fields: requestFields(head, facts, plan, who, bound),
     body: facts.body,
     expectsContinue: head.minorVersion > 0 && facts.expect !== null && facts.body.kind !== "none",
     hasTrailers: facts.trailer !== null && facts.body.kind === "chunked",
@@ -84,18 +84,18 @@ function outgoingHead(
   };
 }
 
-/** Header fields of a request as the plan's upstreams get it. */
-export function requestHeaders(
+/** Field lines of a request as the plan's upstreams get it. */
+export function requestFields(
   head: RequestHead,
   facts: RequestFacts,
   plan: Plan,
   who: Identity,
   bound: BoundSnapshot,
-): string[] {
+): string {
   const { requestId, traceparent, traceBegun, peerTrusted } = who;
   const { controlHeaders } = plan;
   const { viaName } = bound.snapshot;
-  return outgoingHeaders(head, facts, { requestId, traceparent, traceBegun, peerTrusted, controlHeaders, viaName });
+  return outgoingFields(head, facts, { requestId, traceparent, traceBegun, peerTrusted, controlHeaders, viaName });
 }
 
 function isContinue(expect: string): boolean {

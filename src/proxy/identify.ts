@@ -19,12 +19,13 @@ export interface Identity {
 export function identify(head: RequestHead, facts: RequestFacts, bound: BoundSnapshot): Identity {
   const kept = facts.requestId !== null && isRequestId(facts.requestId) ? facts.requestId : null;
   const given = facts.traceparent === null ? null : traceIdOf(facts.traceparent);
-  const traceparent = given === null ? newTraceparent(randomHex(24)) : (facts.traceparent as string);
+  const hex = kept === null || given === null ? randomHex(40) : "";
+  const traceId = given ?? hex.slice(32, 64);
   const peerTrusted = bound.isTrusted(head.peerAddress);
   return {
-    requestId: kept ?? randomHex(16),
-    traceparent,
-    traceId: given ?? traceparent.slice(3, 35),
+    requestId: kept ?? hex.slice(0, 32),
+    traceparent: given === null ? newTraceparent(traceId, hex.slice(64, 80)) : (facts.traceparent as string),
+    traceId,
     traceBegun: given === null,
     peerTrusted,
     clientIp: peerTrusted ? clientBehind(head.peerAddress, facts.forwardedFor, bound) : head.peerAddress,
@@ -33,11 +34,11 @@ export function identify(head: RequestHead, facts: RequestFacts, bound: BoundSna
 
 /** Names for an exchange whose head could not be read: its answer and its log line carry them all the same. */
 export function stranger(head: RequestHead): Identity {
-  const traceparent = newTraceparent(randomHex(24));
+  const traceId = randomHex(16);
   return {
     requestId: randomHex(16),
-    traceparent,
-    traceId: traceparent.slice(3, 35),
+    traceparent: newTraceparent(traceId, randomHex(8)),
+    traceId,
     traceBegun: true,
     peerTrusted: false,
     clientIp: head.peerAddress,

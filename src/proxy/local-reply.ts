@@ -1,10 +1,12 @@
 import { STATUS_CODES } from "node:http";
+import { answerHeadText } from "../codec/write-head.ts";
 import { FAILURES, type FailureKind } from "../base/failure.ts";
-import type { ResponseHead } from "../model/exchange-types.ts";
+import { localAnswer } from "../model/answer.ts";
+import type { OutgoingAnswer } from "../model/exchange-types.ts";
 
 /** An answer that we make ourselves. */
 export interface LocalReply {
-  readonly head: ResponseHead;
+  readonly head: OutgoingAnswer;
   readonly body: Buffer;
 }
 
@@ -41,19 +43,17 @@ export function localReply(
   if (version !== null) headers.push(...version);
   if (status === 503) headers.push("retry-after", String(RETRY_AFTER_S));
   if (status === 405) headers.push("allow", METHODS);
-  return { head: { status, reason: STATUS_CODES[status] ?? "", headers }, body };
+  return { head: localAnswer(status, STATUS_CODES[status] ?? "", headers), body };
 }
 
 /** The answer to an OPTIONS request that may go no further. */
-export function optionsReply(requestId: string): ResponseHead {
-  return { status: 200, reason: "OK", headers: ["allow", METHODS, "content-length", "0", "x-request-id", requestId] };
+export function optionsReply(requestId: string): OutgoingAnswer {
+  return localAnswer(200, "OK", ["allow", METHODS, "content-length", "0", "x-request-id", requestId]);
 }
 
 /** The same as bytes on a connection that is closed afterwards: for what was no request, and for refused upgrades. */
 export function localReplyBytes(kind: FailureKind, requestId: string, traceId: string): Buffer {
   const { head, body } = localReply(kind, requestId, traceId, null);
-  const lines = [`HTTP/1.1 ${head.status} ${head.reason}`, `date: ${new Date().toUTCString()}`];
-  for (let i = 0; i < head.headers.length; i += 2) lines.push(`${head.headers[i]}: ${head.headers[i + 1]}`);
-  lines.push("connection: close", "", "");
-  return Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), body]);
+  const extra = `date: ${new Date().toUTCString()}\r\nconnection: close\r\n`;
+  return Buffer.concat([Buffer.from(answerHeadText(head, extra), "latin1"), body]);
 }

@@ -23,7 +23,7 @@ export interface Finished {
   readonly bound: BoundSnapshot;
   readonly head: RequestHead;
   readonly startedMs: number;
-  readonly startedWallMs: number;
+  readonly endedMs: number;
   readonly who: Identity | null;
   readonly plan: Plan | null;
   readonly decision: Decision | null;
@@ -74,7 +74,7 @@ export function recordExchange(exchange: Finished): void {
 /** One status, one latency, one lane. */
 export function countExchange(exchange: Finished): void {
   const { plan, road } = exchange;
-  const durationMs = road.clock.nowMs() - exchange.startedMs;
+  const durationMs = exchange.endedMs - exchange.startedMs;
   const cells = cellsFor(exchange);
   add(cells, EXCHANGE_STATUS + statusSlot(exchange.status), 1);
   observe(cells, durationMs);
@@ -85,9 +85,9 @@ export function countExchange(exchange: Finished): void {
 
 /** One line in the access log, if this exchange gets one; a tunnel's comes when it closes. */
 export function logExchange(exchange: Finished): void {
-  const { bound, failure: why, road, startedMs, status } = exchange;
+  const { bound, failure: why, road, status } = exchange;
   if (!shouldLog(bound.snapshot.accessLog, status, why !== null, road.random)) return;
-  road.logAccess(accessRecord(exchange, road.clock.nowMs() - startedMs));
+  road.logAccess(accessRecord(exchange));
 }
 
 /** Who sent bytes that are no request, and how the answer to them is named. */
@@ -149,10 +149,11 @@ function observe(cells: Float64Array, durationMs: number): void {
   add(cells, HISTOGRAM_BUCKETS + bucketOf(durationMs), 1);
 }
 
-function accessRecord(exchange: Finished, durationMs: number): AccessRecord {
-  const { arm, failure, who } = exchange;
+function accessRecord(exchange: Finished): AccessRecord {
+  const { arm, failure, road, who, startedMs } = exchange;
+  const ageMs = road.clock.nowMs() - startedMs;
   return {
-    atMs: exchange.startedWallMs,
+    atMs: Math.round(road.clock.wallMs() - ageMs),
     route: exchange.plan?.route.name ?? null,
     arm: arm?.arm ?? "none",
     decision: exchange.decision?.reason ?? null,
@@ -160,7 +161,7 @@ function accessRecord(exchange: Finished, durationMs: number): AccessRecord {
     method: exchange.head.method,
     target: accessTarget(exchange.head.target),
     status: exchange.status,
-    durationMs,
+    durationMs: exchange.endedMs - startedMs,
     upstreamMs: exchange.upstreamMs,
     bytesIn: exchange.bytesIn,
     bytesOut: exchange.bytesOut,

@@ -1,6 +1,7 @@
 import { ROUTE_WORDS, THREAD_WORDS } from "../base/cells.ts";
 import { FAILURES, failure, type Failure, type FailureKind } from "../base/failure.ts";
-import { answerHeaders, answerProblem } from "../model/answer.ts";
+import { answerProblem, outgoingAnswer } from "../model/answer.ts";
+import { fieldsFromText } from "../model/field-lines.ts";
 import type { Decision } from "../model/decide.ts";
 import type { RequestFacts, RequestHead, ResponseHead } from "../model/exchange-types.ts";
 import { joinedHeader } from "../model/headers.ts";
@@ -8,7 +9,7 @@ import { asksForWebSocket, readFacts } from "../model/request-facts.ts";
 import { lingerClose } from "../transport/connection-facts.ts";
 import { openTunnel, type Tunnel, type TunnelEvents } from "../transport/websocket-tunnel.ts";
 import type { Socket } from "node:net";
-import { findPlan, judge, pickArm, requestHeaders } from "./handle.ts";
+import { findPlan, judge, pickArm, requestFields } from "./handle.ts";
 import { identify, stranger, type Identity } from "./identify.ts";
 import { localReplyBytes } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
@@ -50,7 +51,7 @@ class Upgrade implements Finished, TunnelEvents {
   readonly bound: BoundSnapshot;
   readonly head: RequestHead;
   readonly startedMs: number;
-  readonly startedWallMs: number;
+  endedMs = 0;
   readonly lane = "upgrade";
   readonly attempts = 1;
   bytesIn = 0;
@@ -75,7 +76,6 @@ class Upgrade implements Finished, TunnelEvents {
     this.head = head;
     this.#socket = socket;
     this.startedMs = road.clock.nowMs();
-    this.startedWallMs = road.clock.wallMs();
   }
 
   open(plan: Plan, decision: Decision, facts: RequestFacts, early: Buffer): void {
@@ -85,7 +85,7 @@ class Upgrade implements Finished, TunnelEvents {
     recordStart(plan);
     recordDecision(plan, decision);
     const { snapshot } = this.bound;
-    const headers = requestHeaders(this.head, facts, plan, this.who as Identity, this.bound);
+    const headers = fieldsFromText(requestFields(this.head, facts, plan, this.who as Identity, this.bound));
     headers.push("connection", "upgrade", "upgrade", "websocket");
     const { upstream } = this.arm;
     const endpoint = upstream.pickEndpoint();
@@ -131,6 +131,7 @@ class Upgrade implements Finished, TunnelEvents {
       this.#countOpen(-1);
       this.bytesIn = bytesIn;
       this.bytesOut = bytesOut;
+      this.endedMs = this.road.clock.nowMs();
       logExchange(this);
     }
     if (!this.#recorded) {
@@ -148,17 +149,19 @@ class Upgrade implements Finished, TunnelEvents {
     this.#record();
     const { route } = this.plan as Plan;
     const answer = answerProblem(head) === null ? head : { ...head, headers: [] };
-    return answerHeaders(answer, {
+    const { fields } = outgoingAnswer(answer, {
       versionHeader: route.versionHeader,
       servedBy: (this.arm as BoundArm).upstream.name,
       requestId: (this.who as Identity).requestId,
       mintedCookie: mintedCookie(route.split, this.decision, this.head.encrypted),
     });
+    return fieldsFromText(fields);
   }
 
   #record(): void {
     if (this.#recorded) return;
     this.#recorded = true;
+    this.endedMs = this.road.clock.nowMs();
     countExchange(this);
     if (!this.#open) logExchange(this);
   }

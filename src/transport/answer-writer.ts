@@ -1,8 +1,8 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import { answerHeadText, fieldsText } from "../codec/write-head.ts";
-import type { Chunk, RawHeaders, ResponseHead } from "../model/exchange-types.ts";
-import { isNamed } from "../model/headers.ts";
+import { answerHeadText } from "../codec/write-head.ts";
+import type { Chunk, OutgoingAnswer, RawHeaders } from "../model/exchange-types.ts";
+import { textFromFields } from "../model/field-lines.ts";
 import { httpDate } from "./http-date.ts";
 
 /** More than this is not held back for a shared packet. */
@@ -35,25 +35,18 @@ export class AnswerWriter {
 
   /** An interim answer; it leaves at once. */
   information(status: number, headers: RawHeaders): void {
-    if (!this.begun) this.#socket.write(answerHeadText(status, STATUS_CODES[status] ?? "", headers, ""), "latin1");
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${textFromFields(headers)}\r\n`;
+    if (!this.begun) this.#socket.write(head, "latin1");
   }
 
   /** The final head; it brings its own content-length, or else the body is sent in chunks. */
-  head(head: ResponseHead, bodyless: boolean, close: boolean): void {
-    const { headers } = head;
-    let hasLength = false;
-    let hasDate = false;
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i] as string;
-      if (name.length === 4) hasDate ||= isNamed(name, "date");
-      else if (name.length === 14) hasLength ||= isNamed(name, "content-length");
-    }
-    let extra = hasDate ? "" : `date: ${httpDate()}\r\n`;
-    this.#chunked = !hasLength && !bodyless;
+  head(head: OutgoingAnswer, bodyless: boolean, close: boolean): void {
+    this.#chunked = !head.hasLength && !bodyless;
+    let extra = head.hasDate ? "" : `date: ${httpDate()}\r\n`;
     if (this.#chunked) extra += "transfer-encoding: chunked\r\n";
     if (close) extra += "connection: close\r\n";
     this.begun = true;
-    this.#held = answerHeadText(head.status, head.reason, headers, extra);
+    this.#held = answerHeadText(head, extra);
   }
 
   /** False = hold back until the socket's drain. */
@@ -68,8 +61,7 @@ export class AnswerWriter {
 
   end(trailers: RawHeaders | null): void {
     this.ended = true;
-    if (this.#chunked) this.#held += `0\r\n${trailers === null ? "" : fieldsText(trailers)}\r\n`;
-    this.flush();
+    if (this.#chunked) this.#held += `0\r\n${trailers === null ? "" : textFromFields(trailers)}\r\n`;
   }
 
   /** Sends what is held; false = hold back until the socket's drain. */
@@ -77,18 +69,18 @@ export class AnswerWriter {
     if (this.#held === "") return !this.#socket.writableNeedDrain;
     const text = this.#held;
     this.#held = "";
-    return this.#socket.write(text, "latin1");
+    return this.#socket.write(text, "latin1") || this.#socket.writableLength === 0;
   }
 
   #writeBuffer(before: string, chunk: Buffer, after: string): boolean {
     this.#held = "";
     const socket = this.#socket;
-    if (before === "" && after === "") return socket.write(chunk);
     socket.cork();
     if (before !== "") socket.write(before, "latin1");
     let flowing = socket.write(chunk);
     if (after !== "") flowing = socket.write(after, "latin1");
     socket.uncork();
-    return flowing;
+    // A piece as large as the stream's own limit counts as too much to it, even when the kernel took it all.
+    return flowing || socket.writableLength === 0;
   }
 }

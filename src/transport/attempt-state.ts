@@ -2,7 +2,7 @@ import { UPSTREAM_WORDS } from "../base/cells.ts";
 import { FAILURE_KINDS, failure, type Failure } from "../base/failure.ts";
 import type { Chunk, RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
 import type { UpstreamSpec } from "../model/snapshot.ts";
-import type { Deadline, Deadlines } from "./deadlines.ts";
+import type { Deadlines, Timed } from "./deadlines.ts";
 
 /** Where an attempt stands; each phase has its own deadline. */
 type Phase = "waiting" | "sending" | "awaiting-head" | "answering" | "done";
@@ -19,12 +19,14 @@ export interface AttemptEngine {
  *   waiting ──granted──▶ sending ──request ended──▶ awaiting-head ──head──▶ answering ──▶ done
  * *   acquire              idle, while it refuses     responseHead            idle
  */
-export class AttemptState {
+export class AttemptState implements Timed {
+  listIndex = -1;
+  dueMs = 0;
   readonly #sink: ResponseSink;
   readonly #timeouts: UpstreamSpec["timeouts"];
   readonly #counters: Float64Array;
   readonly #engine: AttemptEngine;
-  readonly #deadline: Deadline;
+  readonly #deadlines: Deadlines;
   #phase: Phase = "waiting";
   #requestEnded = false;
   /** A byte of the request may have reached the upstream. */
@@ -41,7 +43,8 @@ export class AttemptState {
     this.#engine = engine;
     this.#timeouts = spec.timeouts;
     this.#counters = counters;
-    this.#deadline = deadlines.start(spec.pool.acquireTimeoutMs, this);
+    this.#deadlines = deadlines;
+    deadlines.set(this, spec.pool.acquireTimeoutMs);
   }
 
   get done(): boolean {
@@ -64,7 +67,7 @@ export class AttemptState {
 
   /** Request body was offered. Only an upstream that refuses more is on the clock; a silent client is not its fault. */
   offered(flowing: boolean): boolean {
-    if (this.#phase === "sending" && !flowing) this.#deadline.restart(this.#timeouts.idleTimeoutMs);
+    if (this.#phase === "sending" && !flowing) this.#deadlines.set(this, this.#timeouts.idleTimeoutMs);
     return flowing;
   }
 
@@ -93,8 +96,13 @@ export class AttemptState {
     const flowing = this.#sink.onData(chunk);
     // A paused sink means a slow client, which is not the upstream's silence.
     if (flowing) this.#rearm();
-    else this.#deadline.stop();
+    else this.#deadlines.remove(this);
     return flowing;
+  }
+
+  /** Bytes that the sink was given and that have not left yet. */
+  unsentBytes(): number {
+    return this.#sink.unsentBytes();
   }
 
   /** What came together has been told. */
@@ -109,7 +117,7 @@ export class AttemptState {
 
   drained(): void {
     if (this.#phase === "done") return;
-    if (this.#phase === "sending") this.#deadline.stop();
+    if (this.#phase === "sending") this.#deadlines.remove(this);
     this.#sink.onDrain();
   }
 
@@ -153,20 +161,20 @@ export class AttemptState {
   #finish(): boolean {
     if (this.#phase === "done") return false;
     this.#phase = "done";
-    this.#deadline.stop();
+    this.#deadlines.remove(this);
     return true;
   }
 
   #rearm(): void {
     switch (this.#phase) {
       case "sending":
-        this.#deadline.stop();
+        this.#deadlines.remove(this);
         return;
       case "answering":
-        this.#deadline.restart(this.#timeouts.idleTimeoutMs);
+        this.#deadlines.set(this, this.#timeouts.idleTimeoutMs);
         return;
       case "awaiting-head":
-        this.#deadline.restart(this.#timeouts.responseHeadTimeoutMs);
+        this.#deadlines.set(this, this.#timeouts.responseHeadTimeoutMs);
         return;
       case "waiting":
       case "done":

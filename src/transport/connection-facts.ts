@@ -8,6 +8,8 @@ const FACTS = Symbol("crossfade connection");
 export interface ConnectionFacts extends Origin {
   /** We have said our last word: whatever is still parsed from this connection is not served. */
   closing: boolean;
+  /** The answer that ends this connection has begun: nothing behind it is served, though it may have been parsed. */
+  ending: boolean;
   /** An exchange is under way; one at a time, so that a client's share of the upstream pool is its connections. */
   busy: boolean;
   /** Serves the next pipelined request. */
@@ -26,6 +28,7 @@ export function factsOf(socket: Socket): ConnectionFacts {
   held[FACTS] ??= {
     ...originOf(socket),
     closing: false,
+    ending: false,
     busy: false,
     waiting: [],
     underWay: 0,

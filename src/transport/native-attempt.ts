@@ -1,6 +1,8 @@
 import { failure, type Failure } from "../base/failure.ts";
-import { fieldsText, requestHeadText } from "../codec/write-head.ts";
+import { requestHeadText } from "../codec/write-head.ts";
+import type { EndpointSpec } from "../model/snapshot.ts";
 import type { AttemptOptions, Chunk, OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
+import { textFromFields } from "../model/field-lines.ts";
 import { isIdempotent } from "../model/methods.ts";
 import { AttemptState } from "./attempt-state.ts";
 import type { LineMember, NativeConnection } from "./native-connection.ts";
@@ -97,7 +99,7 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
   }
 
   #sendHead(connection: NativeConnection): void {
-    const text = requestHeadText(this.head);
+    const text = requestHeadText(withHost(this.head, (this.#endpoint as Endpoint<NativeConnection>).spec));
     if (this.head.body.kind === "none") connection.sendWhole(text);
     else if (this.head.expectsContinue || this.head.bodyFollowsLater) connection.write(text);
     else this.#heldHead = text;
@@ -122,7 +124,8 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
 
   #finish(connection: NativeConnection, trailers: RawHeaders | null): void {
     const before = this.#takeHead();
-    const end = this.head.body.kind === "chunked" ? `0\r\n${trailers === null ? "" : fieldsText(trailers)}\r\n` : "";
+    const end =
+      this.head.body.kind === "chunked" ? `0\r\n${trailers === null ? "" : textFromFields(trailers)}\r\n` : "";
     if (before !== "" || end !== "") connection.write(before + end);
   }
 
@@ -131,6 +134,13 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
     this.#heldHead = "";
     return held;
   }
+}
+
+/** Whoever speaks HTTP/1.0 may leave Host out, HTTP/1.1 may not (RFC 9112 §3.2): then the endpoint's own address goes there. */
+function withHost(head: OutgoingHead, { host, port }: EndpointSpec): OutgoingHead {
+  if (head.fields.startsWith("host: ")) return head;
+  const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return { ...head, fields: `host: ${authority}\r\n${head.fields}` };
 }
 
 function drained(state: AttemptState): void {

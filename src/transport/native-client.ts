@@ -3,14 +3,15 @@ import { BodyReader } from "../codec/body-reader.ts";
 import type { Origin } from "../codec/request-head.ts";
 import { RequestReader } from "../codec/request-reader.ts";
 import type { Chunk, ClientFault, Downstream, DownstreamEvents, RawHeaders } from "../model/exchange-types.ts";
-import type { RequestHead, ResponseHead, SendHeadOptions } from "../model/exchange-types.ts";
+import type { OutgoingAnswer, RequestHead, SendHeadOptions } from "../model/exchange-types.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import type { ClientConnection, ClientEnvironment } from "./client-connection.ts";
 import { LINGER_BYTES, LINGER_MS, originOf } from "./connection-facts.ts";
-import type { Deadline } from "./deadlines.ts";
+import type { Timed } from "./deadlines.ts";
 import { Progress } from "./progress.ts";
 import { ReadGate } from "./read-gate.ts";
 import { chunkOf } from "./shared-buffer.ts";
+import { writeBatch, type BatchMember } from "./write-batch.ts";
 import { UnreadBytes } from "./unread-bytes.ts";
 
 /**
@@ -27,13 +28,14 @@ type Phase = "waiting" | "serving" | "lingering" | "handed-over" | "closed";
  *   bytes ─▶ head? ─strict─▶ onRequest ─▶ onBody… ─▶ onBodyEnd        the next head waits until this answer has ended
  *              └─ anything else ─▶ env.handOver(socket, unread bytes)
  */
-export class NativeClient implements Downstream, ClientConnection {
+export class NativeClient implements Downstream, ClientConnection, BatchMember, Timed {
+  listIndex = -1;
+  dueMs = 0;
   readonly lane = "native";
   hasServed = false;
   readonly #env: ClientEnvironment;
   readonly #socket: Socket;
   readonly #origin: Origin;
-  readonly #deadline: Deadline;
   readonly #writer: AnswerWriter;
   readonly #reader: RequestReader;
   readonly #body: BodyReader;
@@ -67,7 +69,7 @@ export class NativeClient implements Downstream, ClientConnection {
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onLost);
     socket.on("close", this.#onLost);
-    this.#deadline = env.deadlines.start(env.limits().headerTimeoutMs, this);
+    env.deadlines.set(this, env.limits().headerTimeoutMs);
   }
 
   get isIdle(): boolean {
@@ -87,22 +89,13 @@ export class NativeClient implements Downstream, ClientConnection {
 
   /** `owned` = the buffer is not read into again. False = the library engine's socket is full. */
   onRead(bytes: Buffer, length: number, owned: boolean): boolean {
-    switch (this.#phase) {
-      case "waiting":
-        this.#readHeads(bytes, 0, length, owned);
-        return true;
-      case "serving":
-        this.#readBehind(bytes, length, owned);
-        return true;
-      case "lingering":
-        this.#lingered += length;
-        if (this.#lingered > LINGER_BYTES) this.#socket.destroy();
-        return true;
-      case "handed-over":
-        return this.#socket.push(owned ? bytes : Buffer.from(bytes.subarray(0, length)));
-      case "closed":
-        return true;
+    if (this.#phase === "handed-over") {
+      return this.#socket.push(owned ? bytes : Buffer.from(bytes.subarray(0, length)));
     }
+    if (this.#phase === "waiting") this.#readHeads(bytes, 0, length, owned);
+    else if (this.#phase === "serving") this.#readBehind(bytes, length, owned);
+    else if ((this.#lingered += length) > LINGER_BYTES) this.#socket.destroy();
+    return true;
   }
 
   /** Serves requests until one is not over at once or the bytes are used up. */
@@ -121,7 +114,7 @@ export class NativeClient implements Downstream, ClientConnection {
         return this.#serve(reader.head as RequestHead, bytes, reader.behind, length, owned);
       case "more":
         // The time for a head runs from its first byte, and for the first one from the connection's beginning.
-        if (!wasInside && this.hasServed) this.#deadline.restart(limits.headerTimeoutMs);
+        if (!wasInside && this.hasServed) this.#env.deadlines.set(this, limits.headerTimeoutMs);
         return length;
       case "not-strict":
         this.#handOver(bytes, offset, length);
@@ -145,12 +138,17 @@ export class NativeClient implements Downstream, ClientConnection {
     if (this.#body.done) {
       if (this.#isHeard) events.onBodyEnd(null);
     } else {
-      this.#watchProgress();
       behind = this.#readBody(events, bytes, offset, length, owned);
+      if (!this.#body.done && this.#isHeard) this.#awaitBody(events, behind === offset);
     }
     this.#isReading = false;
     if (this.#writer.ended) this.#afterEnd();
     return behind;
+  }
+
+  #awaitBody(events: DownstreamEvents, none: boolean): void {
+    this.#watchProgress();
+    if (none) events.onBodyWaits();
   }
 
   /** Bytes while a request is being served: the rest of its body, or what the client sends ahead of its answer. */
@@ -194,7 +192,7 @@ export class NativeClient implements Downstream, ClientConnection {
   #handOver(bytes: Buffer, offset: number, length: number): void {
     const unread = Buffer.concat([Buffer.from(this.#reader.takePartial(), "latin1"), bytes.subarray(offset, length)]);
     this.#phase = "handed-over";
-    this.#deadline.stop();
+    this.#env.deadlines.remove(this);
     const socket = this.#socket;
     socket.off("data", this.#onData).off("drain", this.#onDrain).off("end", this.#onEnd);
     socket.off("error", this.#onLost).off("close", this.#onLost);
@@ -207,7 +205,7 @@ export class NativeClient implements Downstream, ClientConnection {
     if (this.#isServing) this.#writer.information(status, headers);
   }
 
-  sendHead(head: ResponseHead, options: SendHeadOptions): void {
+  sendHead(head: OutgoingAnswer, options: SendHeadOptions): void {
     if (!this.#isServing) return;
     // A body that nobody reads to its end may be followed by anything.
     if (options.close || !this.#body.done) this.#closeAfter = true;
@@ -224,11 +222,19 @@ export class NativeClient implements Downstream, ClientConnection {
   sendEnd(trailers: RawHeaders | null): void {
     if (!this.#isServing) return;
     this.#writer.end(trailers);
-    if (!this.#isReading) this.#afterEnd();
+    if (!this.#isReading) writeBatch.add(this);
+  }
+
+  writeBatch(): void {
+    if (this.#phase === "serving" && this.#writer.ended) this.#afterEnd();
   }
 
   flush(): void {
     if (this.#isServing) this.#writer.flush();
+  }
+
+  unsentBytes(): number {
+    return this.#socket.writableLength;
   }
 
   abort(): void {
@@ -256,6 +262,7 @@ export class NativeClient implements Downstream, ClientConnection {
 
   /** The answer was written to its end; whether the kernel has taken it all is another matter. */
   #afterEnd(): void {
+    this.#writer.flush();
     if (this.#socket.writableLength === 0) {
       this.#onSent();
       return;
@@ -273,7 +280,7 @@ export class NativeClient implements Downstream, ClientConnection {
     if (this.#closeAfter || !this.#body.done) this.#linger();
     else {
       this.#phase = "waiting";
-      this.#deadline.restart(this.#env.limits().keepAliveTimeoutMs);
+      this.#env.deadlines.set(this, this.#env.limits().keepAliveTimeoutMs);
     }
     events.onSent();
     if (this.#phase === "waiting" && !this.#isReading) this.#takeTurn();
@@ -292,7 +299,7 @@ export class NativeClient implements Downstream, ClientConnection {
   #linger(): void {
     this.#phase = "lingering";
     this.#unread.take();
-    this.#deadline.restart(LINGER_MS);
+    this.#env.deadlines.set(this, LINGER_MS);
     this.#socket.end();
     this.#gate.start();
   }
@@ -312,7 +319,7 @@ export class NativeClient implements Downstream, ClientConnection {
 
   #close(): void {
     this.#phase = "closed";
-    this.#deadline.stop();
+    this.#env.deadlines.remove(this);
     this.#unread.take();
   }
 
@@ -347,7 +354,7 @@ export class NativeClient implements Downstream, ClientConnection {
   #watchProgress(): void {
     this.#watching = true;
     this.#progress.restart();
-    this.#deadline.restart(this.#env.limits().bodyIdleTimeoutMs);
+    this.#env.deadlines.set(this, this.#env.limits().bodyIdleTimeoutMs);
   }
 
   onExpired(): void {

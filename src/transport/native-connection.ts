@@ -4,12 +4,14 @@ import { FAILURES, failure, type Failure } from "../base/failure.ts";
 import { AnswerReader } from "../codec/answer-reader.ts";
 import type { Chunk } from "../model/exchange-types.ts";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
-import type { Deadline, Deadlines } from "./deadlines.ts";
+import type { Deadlines, Timed } from "./deadlines.ts";
 import type { AttemptState } from "./attempt-state.ts";
+import { ReadBuffers } from "./read-buffers.ts";
 import { ReadGate } from "./read-gate.ts";
-import { chunkOf, SHARED_BUFFER } from "./shared-buffer.ts";
+import { chunkOf } from "./shared-buffer.ts";
 import { failureFromError } from "./upstream-errors.ts";
 import { tlsOptions } from "./upstream-tls.ts";
+import { writeBatch, type BatchMember } from "./write-batch.ts";
 import type { Endpoint, PooledConnection, UpstreamPool } from "./upstream-pool.ts";
 
 /** An attempt as its connection sees it. */
@@ -39,7 +41,9 @@ export interface NativeConnectionEvents {
  *
  * It outlives its attempts, and an attempt that was given up stays in line, unheard, until its answer has passed.
  */
-export class NativeConnection implements PooledConnection {
+export class NativeConnection implements PooledConnection, BatchMember, Timed {
+  listIndex = -1;
+  dueMs = 0;
   closed = false;
   /** Answers that ended on it. */
   served = 0;
@@ -50,7 +54,7 @@ export class NativeConnection implements PooledConnection {
   readonly #gate: ReadGate;
   readonly #reader: AnswerReader;
   readonly #line: LineMember[] = [];
-  readonly #deadline: Deadline;
+  readonly #deadlines: Deadlines;
   readonly #pipelining: number;
   #connected = false;
   /** It counts as in use. */
@@ -59,6 +63,7 @@ export class NativeConnection implements PooledConnection {
   #offered = false;
   /** Longest idle time, in ms: the configured one, or less when the upstream announced less. */
   #idleTimeoutMs: number;
+  readonly #buffers = new ReadBuffers();
   /** Heads that leave together at the end of this turn of the loop. */
   #outbox = "";
   #error: unknown = null;
@@ -79,14 +84,15 @@ export class NativeConnection implements PooledConnection {
     this.#socket = dial(spec, endpoint.spec, this);
     this.#gate = new ReadGate(this.#socket);
     this.#listen(this.#socket, endpoint.spec.scheme === "https" ? "secureConnect" : "connect");
-    this.#deadline = deadlines.start(spec.timeouts.connectTimeoutMs, this);
+    this.#deadlines = deadlines;
+    deadlines.set(this, spec.timeouts.connectTimeoutMs);
   }
 
   /** An attempt begins to use it; its bytes follow. */
   ask(attempt: LineMember): void {
     if (this.#line.length === 0) {
       this.#hasSlot = true;
-      if (this.#connected) this.#deadline.stop();
+      if (this.#connected) this.#deadlines.remove(this);
     }
     this.#line.push(attempt);
     if (this.#connected) attempt.state.sent = true;
@@ -95,15 +101,11 @@ export class NativeConnection implements PooledConnection {
 
   /** A whole request without a body. Those of one turn of the loop leave in one write when they may be pipelined. */
   sendWhole(text: string): void {
-    if (this.#pipelining === 1) {
-      this.#socket.write(text, "latin1");
-      return;
-    }
-    if (this.#outbox === "") setImmediate(flushOutbox, this);
+    if (this.#outbox === "") writeBatch.add(this);
     this.#outbox += text;
   }
 
-  flushOutbox(): void {
+  writeBatch(): void {
     const text = this.#outbox;
     this.#outbox = "";
     if (text !== "" && !this.closed) this.#socket.write(text, "latin1");
@@ -112,7 +114,7 @@ export class NativeConnection implements PooledConnection {
   /** Writes pieces in one packet; false = hold back until the drain. */
   write(before: string, chunk: Chunk = "", after: string = ""): boolean {
     if (this.closed) return true;
-    if (this.#outbox !== "") this.flushOutbox();
+    if (this.#outbox !== "") this.writeBatch();
     const socket = this.#socket;
     if (typeof chunk === "string") return socket.write(before + chunk + after, "latin1");
     if (before === "" && after === "") return socket.write(chunk);
@@ -159,6 +161,7 @@ export class NativeConnection implements PooledConnection {
   /** Bytes came; `owned` = the buffer is not read into again. */
   onRead(bytes: Buffer, length: number, owned: boolean): void {
     let offset = 0;
+    const { served } = this;
     while (offset < length && !this.closed) {
       const attempt = this.#line[0];
       if (attempt === undefined) {
@@ -170,7 +173,16 @@ export class NativeConnection implements PooledConnection {
     }
     // What is over by now has been flushed by its end.
     this.#line[0]?.state.flush();
+    // Behind the end of an answer nobody tells any more whether its last pieces have left.
+    if (!owned) this.#buffers.choose(length, this.#reader.inBody && served === this.served, this.#unsentBytes);
   }
+
+  /** For the socket: what the next read goes into; null = what the last one went into. */
+  takeBuffer(): Buffer | null {
+    return this.#buffers.take();
+  }
+
+  readonly #unsentBytes = (): number => this.#line[0]?.state.unsentBytes() ?? Infinity;
 
   #listen(socket: Socket, opened: "connect" | "secureConnect"): void {
     socket.once(opened, () => this.#onOpened());
@@ -186,12 +198,12 @@ export class NativeConnection implements PooledConnection {
     if (this.closed) return;
     this.#connected = true;
     this.#pool.countOpened();
-    this.#deadline.stop();
+    this.#deadlines.remove(this);
     for (const attempt of this.#line) attempt.state.sent = true;
     this.#events.onOpened();
     if (this.#line.length > 0) return;
     this.#pool.park(this.#endpoint, this);
-    this.#deadline.restart(this.#idleTimeoutMs);
+    this.#deadlines.set(this, this.#idleTimeoutMs);
   }
 
   #readAnswer(attempt: LineMember, bytes: Buffer, offset: number, length: number, owned: boolean): number {
@@ -231,7 +243,7 @@ export class NativeConnection implements PooledConnection {
     const { ranges } = this.#reader;
     const { state } = attempt;
     for (let i = 0; i < ranges.length && !state.done; i += 2) {
-      const chunk = chunkOf(bytes, ranges[i] as number, ranges[i + 1] as number, owned);
+      const chunk = chunkOf(bytes, ranges[i] as number, ranges[i + 1] as number, owned || this.#buffers.areOwn);
       if (!state.data(chunk) && !state.done) this.#gate.stop();
     }
   }
@@ -260,7 +272,7 @@ export class NativeConnection implements PooledConnection {
     this.#updateOffer(false);
     this.#hasSlot = false;
     this.#pool.vacate(this.#endpoint, this);
-    if (this.#line.length === 0 && !this.closed) this.#deadline.restart(this.#idleTimeoutMs);
+    if (this.#line.length === 0 && !this.closed) this.#deadlines.set(this, this.#idleTimeoutMs);
   }
 
   /**
@@ -326,7 +338,7 @@ export class NativeConnection implements PooledConnection {
   #break(why: Failure): void {
     this.closed = true;
     this.#outbox = "";
-    this.#deadline.stop();
+    this.#deadlines.remove(this);
     this.#updateOffer(false);
     this.#socket.destroy();
     if (!this.#connected) this.#events.onNotOpened();
@@ -338,10 +350,6 @@ export class NativeConnection implements PooledConnection {
     }
     for (const attempt of left) attempt.state.fail(why);
   }
-}
-
-function flushOutbox(connection: NativeConnection): void {
-  connection.flushOutbox();
 }
 
 function dial(spec: UpstreamSpec, endpoint: EndpointSpec, connection: NativeConnection): Socket {
@@ -356,5 +364,6 @@ function dial(spec: UpstreamSpec, endpoint: EndpointSpec, connection: NativeConn
     connection.onRead(bytes as Buffer, length, false);
     return true;
   };
-  return connectPlain({ ...address, onread: { buffer: SHARED_BUFFER, callback } });
+  const buffer = (): Uint8Array => connection.takeBuffer() as Uint8Array;
+  return connectPlain({ ...address, onread: { buffer, callback } });
 }

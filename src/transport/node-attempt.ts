@@ -2,6 +2,7 @@ import { request as httpRequest, type ClientRequest, type IncomingMessage, type 
 import { request as httpsRequest } from "node:https";
 import { failure, type Failure } from "../base/failure.ts";
 import type { Chunk, OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
+import { fieldsFromText } from "../model/field-lines.ts";
 import { AttemptState } from "./attempt-state.ts";
 import { tlsOptions } from "./upstream-tls.ts";
 import type { UndiciConnection } from "./undici-connection.ts";
@@ -39,6 +40,8 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     const request = send(this.#requestOptions(endpoint));
     this.#request = request;
     this.#listen(request);
+    // With an Expect, Node sends the head by itself, in the encoding of the socket: UTF-8 unless told.
+    request.once("socket", (socket) => socket.setDefaultEncoding("latin1"));
     // Not flushHeaders(), which would write bytes above 0x7f as UTF-8.
     if (this.#head.expectsContinue || this.#head.bodyFollowsLater) request.write("", "latin1");
     for (const chunk of this.#held.splice(0)) request.write(chunk, "latin1");
@@ -142,8 +145,8 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
   }
 
   #requestOptions(endpoint: Endpoint<UndiciConnection>): RequestOptions {
-    const { method, target, headers, body } = this.#head;
-    const all = [...headers];
+    const { method, target, fields, body } = this.#head;
+    const all = fieldsFromText(fields);
     if (body.kind === "length") all.push("content-length", String(body.length));
     if (body.kind === "chunked") all.push("transfer-encoding", "chunked");
     if (this.#head.expectsContinue) all.push("expect", "100-continue");

@@ -110,7 +110,7 @@ function wire(server: Server, env: NodeDownstreamEnvironment): void {
 function serveRequest(request: IncomingMessage, response: ServerResponse, env: NodeDownstreamEnvironment): void {
   const facts = factsOf(request.socket);
   // Bytes that were parsed after our last word on this connection are nobody's request.
-  if (facts.closing) return;
+  if (facts.closing || facts.ending) return;
   if (facts.busy) {
     facts.waiting.push(() => serveRequest(request, response, env));
     // Node reads on however many wait; nobody honest pipelines so many.
@@ -170,7 +170,7 @@ function answerUnderWay(socket: Socket): ServerResponse | null {
 }
 
 function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: NodeDownstreamEnvironment): void {
-  if (factsOf(socket).closing) return;
+  if (factsOf(socket).closing || factsOf(socket).ending) return;
   socket.on("error", () => socket.destroy());
   socket.write(env.handler.refusal(kind, cause, factsOf(socket).peerAddress));
   lingerClose(socket, env.deadlines);

@@ -4,9 +4,10 @@ import type {
   Downstream,
   DownstreamEvents,
   RawHeaders,
-  ResponseHead,
+  OutgoingAnswer,
   SendHeadOptions,
 } from "../model/exchange-types.ts";
+import { fieldsFromText } from "../model/field-lines.ts";
 import { isNamed } from "../model/headers.ts";
 import { factsOf, lingerClose } from "./connection-facts.ts";
 import type { Deadline, Deadlines } from "./deadlines.ts";
@@ -58,10 +59,15 @@ export class NodeExchange implements Downstream {
       events.onBodyEnd(null);
       return;
     }
+    let hasBegun = false;
     request.on("data", (chunk: Buffer) => {
+      hasBegun = true;
       if (!this.#over) events.onBody(chunk);
     });
     request.on("end", () => this.#onBodyEnd(events));
+    setImmediate(() => {
+      if (!this.#over && !hasBegun) events.onBodyWaits();
+    });
     this.#watchProgress();
   }
 
@@ -71,15 +77,16 @@ export class NodeExchange implements Downstream {
     else this.#response.writeInformation(status, objectOf(headers));
   }
 
-  sendHead(head: ResponseHead, options: SendHeadOptions): void {
+  sendHead(head: OutgoingAnswer, options: SendHeadOptions): void {
     if (this.#over) return;
     const response = this.#response;
-    const headers = [...head.headers];
+    const headers = fieldsFromText(head.fields);
     const unread = this.#hasBody && !this.#request.complete;
     if (options.close || unread) headers.push("connection", "close");
     if (unread) this.#lingerAtEnd();
     this.#closeDelimited = this.#request.httpVersionMinor === 0;
     response.writeHead(head.status, head.reason, headers);
+    if (isLast(response)) factsOf(this.#request.socket).ending = true;
     // A body that is already here shares the head's packet; a head that has to wait for it must not.
     process.nextTick(flushHead, response);
   }
@@ -100,6 +107,10 @@ export class NodeExchange implements Downstream {
 
   flush(): void {
     if (this.#response.headersSent) flushHead(this.#response);
+  }
+
+  unsentBytes(): number {
+    return Infinity;
   }
 
   abort(): void {
@@ -199,6 +210,11 @@ function announcesBody(headers: RawHeaders): boolean {
     if (isNamed(name, "transfer-encoding") || (isNamed(name, "content-length") && headers[i + 1] !== "0")) return true;
   }
   return false;
+}
+
+/** Node ends the connection with this answer; it has reasons of its own, such as an Expect that got no 100. */
+function isLast(response: ServerResponse): boolean {
+  return "_last" in response && response._last === true;
 }
 
 function flushHead(response: ServerResponse): void {

@@ -10,6 +10,7 @@ import type {
   ResponseSink,
 } from "../model/exchange-types.ts";
 import { closesConnection } from "../model/answer.ts";
+import { fieldsFromText } from "../model/field-lines.ts";
 import { AttemptState } from "./attempt-state.ts";
 import type { UndiciConnection } from "./undici-connection.ts";
 import type { Endpoint, PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
@@ -183,8 +184,9 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
   }
 
   #dispatchOptions(endpoint: Endpoint<UndiciConnection>): Dispatcher.DispatchOptions {
-    const { method, target, headers, body } = this.#head;
-    const all = body.kind === "length" ? [...headers, "content-length", String(body.length)] : (headers as string[]);
+    const { method, target, fields, body } = this.#head;
+    const all = fieldsFromText(fields);
+    if (body.kind === "length") all.push("content-length", String(body.length));
     return {
       path: target,
       method,

@@ -81,7 +81,7 @@ async function benchFor(t: TestContext, carrier: Carrier, limits: Limits = {}): 
       const plain: OutgoingHead = {
         method: "GET",
         target: "/",
-        headers: ["host", "a"],
+        fields: "host: a\r\n",
         body: { kind: "none" },
         expectsContinue: false,
         hasTrailers: carrier.special,

@@ -47,6 +47,10 @@ export class RecordingSink implements ResponseSink {
 
   onFlush(): void {}
 
+  unsentBytes(): number {
+    return Infinity;
+  }
+
   /** Waits for the one last thing a sink hears, and gives it back. */
   async over(): Promise<string> {
     return until(

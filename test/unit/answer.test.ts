@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  answerHeaders,
+  outgoingAnswer,
   answerProblem,
   closesConnection,
   interimHeaders,
   isBodyless,
-  safeReason,
   safeTrailers,
 } from "../../src/model/answer.ts";
+import { fieldsFromText } from "../../src/model/field-lines.ts";
 import { joinedHeader } from "../../src/model/headers.ts";
 
 function answered(headers: readonly string[], parts: { status?: number; mintedCookie?: string | null } = {}): string[] {
   const { status = 200, mintedCookie = null } = parts;
   const add = { versionHeader: "x-crossfade-upstream", servedBy: "v1", requestId: "id-1", mintedCookie };
-  return answerHeaders({ status, reason: "", headers }, add);
+  return fieldsFromText(outgoingAnswer({ status, reason: "", headers }, add).fields);
 }
 
 test("an answer keeps its own fields in order and gains ours", () => {
@@ -109,8 +109,10 @@ test("trailers that frame, route or authorise are dropped", () => {
 });
 
 test("a reason phrase with control characters is left out", () => {
-  assert.equal(safeReason("Very OK"), "Very OK");
-  assert.equal(safeReason("a\r\nb"), "");
+  const add = { versionHeader: "v", servedBy: "v1", requestId: "id-1", mintedCookie: null };
+  const reasonOf = (reason: string): string => outgoingAnswer({ status: 200, reason, headers: [] }, add).reason;
+  assert.equal(reasonOf("Very OK"), "Very OK");
+  assert.equal(reasonOf("a\r\nb"), "");
 });
 
 test("connection: close is seen in any case", () => {

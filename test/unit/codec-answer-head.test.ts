@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ResponseHead } from "../../src/model/exchange-types.ts";
 import { parseAnswerHead, type AnswerFraming, type AnswerHead } from "../../src/codec/answer-head.ts";
 import { chunkedBodyOf } from "../support/chunked-body.ts";
 import { expanded, readAnswerCases } from "../support/corpus.ts";
@@ -32,13 +33,20 @@ function timeoutMs(...lines: readonly string[]): number | null {
   return answer.keepAliveTimeoutMs;
 }
 
+function toldIn({ status, reason, headers }: ResponseHead): ResponseHead {
+  return { status, reason, headers };
+}
+
 test("an answer's head is read byte for byte, order, case and repeats kept", () => {
-  assert.deepEqual(answerOf("HTTP/1.1 200 Very  OK", "Set-Cookie: a", "X-E:", "set-cookie:\tb ", "Content-Length: 5"), {
-    head: {
-      status: 200,
-      reason: "Very  OK",
-      headers: ["Set-Cookie", "a", "X-E", "", "set-cookie", "b", "Content-Length", "5"],
-    },
+  const answer = answerOf("HTTP/1.1 200 Very  OK", "Set-Cookie: a", "X-E:", "set-cookie:\tb ", "Content-Length: 5");
+  assert.ok(typeof answer !== "string");
+  assert.deepEqual(toldIn(answer.head), {
+    status: 200,
+    reason: "Very  OK",
+    headers: ["Set-Cookie", "a", "X-E", "", "set-cookie", "b", "Content-Length", "5"],
+  });
+  const { head: _head, ...rest } = answer;
+  assert.deepEqual(rest, {
     minorVersion: 1,
     framing: { kind: "length", length: 5 },
     keepsAlive: true,
@@ -50,7 +58,7 @@ test("a head is found behind other bytes, and what follows it is not looked at",
   const first = "HTTP/1.1 103 Early Hints\r\nLink: <1>\r\n\r\n";
   const answer = parsed(`${first}HTTP/1.0 404 No\r\nA: b\r\n\r\n\0\r\n\r\n`, "GET", first.length);
   assert.ok(typeof answer !== "string");
-  assert.deepEqual(answer.head, { status: 404, reason: "No", headers: ["A", "b"] });
+  assert.deepEqual(toldIn(answer.head), { status: 404, reason: "No", headers: ["A", "b"] });
   assert.equal(answer.minorVersion, 0);
 });
 
@@ -63,7 +71,7 @@ test("a reason may be empty, absent or of any text", () => {
   ] as const) {
     const answer = answerOf(line);
     assert.ok(typeof answer !== "string", line);
-    assert.deepEqual(answer.head, { status: 200, reason, headers: [] });
+    assert.deepEqual(toldIn(answer.head), { status: 200, reason, headers: [] });
   }
 });
 

@@ -30,6 +30,7 @@ test("a strict head is read byte for byte, order, case and repeats kept", () => 
     localPort: 8080,
     encrypted: true,
     facts: head?.facts,
+    lines: head?.lines,
   });
   assert.equal(head.facts?.authority, "a.test");
   assert.deepEqual(head.facts.body, { kind: "none" });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RequestHead } from "../../src/model/exchange-types.ts";
+import { fieldsFromText } from "../../src/model/field-lines.ts";
 import { joinedHeader } from "../../src/model/headers.ts";
-import { hasPassedHere, outgoingHeaders, type ForwardedFacts } from "../../src/model/outgoing.ts";
+import { hasPassedHere, outgoingFields, type ForwardedFacts } from "../../src/model/outgoing.ts";
 import { readFacts } from "../../src/model/request-facts.ts";
 import { headOf } from "../support/heads.ts";
 
@@ -14,7 +15,7 @@ function outgoing(
   const head = headOf({ headers: ["host", "a.test", ...headers], peerAddress: "10.0.0.9", ...parts });
   const facts = readFacts(head);
   assert.ok(typeof facts !== "string");
-  return outgoingHeaders(head, facts, {
+  const fields = outgoingFields(head, facts, {
     peerTrusted: false,
     requestId: "id-1",
     traceparent: "tp",
@@ -23,6 +24,7 @@ function outgoing(
     controlHeaders: new Set(),
     ...add,
   });
+  return fieldsFromText(fields);
 }
 
 test("fields that end at this hop are not passed on, nor is what Connection names", () => {

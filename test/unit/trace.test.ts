@@ -24,7 +24,7 @@ test("an invalid traceparent is replaced", () => {
 });
 
 test("a new traceparent is valid and sampled", () => {
-  const made = newTraceparent("ab".repeat(24));
+  const made = newTraceparent("ab".repeat(16), "cd".repeat(8));
   assert.equal(traceIdOf(made), "ab".repeat(16));
   assert.match(made, /-01$/);
 });

@@ -2,36 +2,38 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { proxyTo } from "../support/configs.ts";
 import { expanded, readRequestCases, type RequestCase } from "../support/corpus.ts";
+import { ENGINES } from "../support/engines.ts";
 import { connectRaw, type RawClient } from "../support/raw-client.ts";
-import { startRawUpstream } from "../support/raw-upstream.ts";
+import { startRawUpstream, type RawUpstream } from "../support/raw-upstream.ts";
 import { fileScope } from "../support/scope.ts";
 import { useSidecar } from "../support/sidecar.ts";
 import { until, untilQuiet } from "../support/until.ts";
-
-const upstream = await startRawUpstream(fileScope);
-const sidecar = await useSidecar(fileScope, proxyTo(upstream.url));
 
 /** How long nothing must happen before a case counts as said and done. */
 const QUIET_MS = 25;
 /** How long an incomplete message is watched for not being answered. */
 const PROBE_WINDOW_MS = 150;
 
-for (const one of readRequestCases()) {
-  test(one.name, async (t) => {
-    upstream.forget();
-    const client = await connectRaw(t, sidecar.port);
-    const raw = expanded(one.raw);
-    if (raw !== "") client.request(raw);
-    if (one.note?.includes("half-close") === true) client.halfClose();
-    await settle(client, one);
+for (const engine of ENGINES) {
+  const upstream = await startRawUpstream(fileScope);
+  const sidecar = await useSidecar(fileScope, proxyTo(upstream.url, { engine }));
+  for (const one of readRequestCases()) {
+    test(`${one.name} (${engine})`, async (t) => {
+      upstream.forget();
+      const client = await connectRaw(t, sidecar.port);
+      const raw = expanded(one.raw);
+      if (raw !== "") client.request(raw);
+      if (one.note?.includes("half-close") === true) client.halfClose();
+      await settle(client, upstream, one);
 
-    checkClient(client, one);
-    checkUpstream(one);
-    if (one.mustClose === true) await client.closed();
-  });
+      checkClient(client, one);
+      checkUpstream(upstream, one);
+      if (one.mustClose === true) await client.closed();
+    });
+  }
 }
 
-async function settle(client: RawClient, one: RequestCase): Promise<void> {
+async function settle(client: RawClient, upstream: RawUpstream, one: RequestCase): Promise<void> {
   const said = (): number => client.bytes().length + upstream.text().length + upstream.requests.length;
   if (one.waitOk === true) return untilQuiet(said, PROBE_WINDOW_MS);
   await until(() => client.finalCount() > 0 || client.state !== "open", "an answer or the end of the connection", {
@@ -56,7 +58,7 @@ function checkClient(client: RawClient, one: RequestCase): void {
   assert.ok(one.status.includes(status), `status ${status}, allowed ${one.status.join()}; ${seen}`);
 }
 
-function checkUpstream(one: RequestCase): void {
+function checkUpstream(upstream: RawUpstream, one: RequestCase): void {
   const bytes = upstream.text();
   const seen = `upstream: ${JSON.stringify(bytes.slice(0, 4_000))}`;
   for (const { reader } of upstream.connections) assert.equal(reader.malformed, null, seen);
