@@ -29,6 +29,7 @@ const result: LoadResult = {
   requests: durationsMs.length,
   seconds: summary.duration,
   failed: summary.errors + summary.timeouts + summary.non2xx,
+  failedHow: JSON.stringify({ errors: summary.errors, timeouts: summary.timeouts, non2xx: summary.non2xx }),
   p50Ms: at(0.5),
   p99Ms: at(0.99),
 };

@@ -3,15 +3,18 @@
  * nginx where it is installed. `npm run bench -- --help` lists the options; bench/README.md says how to read it.
  */
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { refuse, wholeNumber } from "./arguments.ts";
+import type { Subject } from "./contestant.ts";
 import { loadTools, type LoadResult, type LoadTool } from "./loads.ts";
+import { machineNow } from "./machine.ts";
 import { plotSvg } from "./plot.ts";
 import { coresToUse, cpuMicros, residentBytes } from "./processes.ts";
 import { median, printTable, type Report, type Row } from "./report.ts";
-import { CALLER, startCrossfade, startRival, startUpstream, type Subject } from "./subjects.ts";
+import { CALLER, startCrossfade, startRival, startUpstream } from "./subjects.ts";
+import { inTemporaryFolder } from "./temporary-folder.ts";
 
 const HELP = `usage: npm run bench -- [options]
   --seconds N       length of one measurement (default 2)
@@ -36,14 +39,9 @@ interface Sample extends LoadResult {
 }
 
 const options = readOptions();
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), "crossfade-bench-"));
-try {
-  await main();
-} finally {
-  fs.rmSync(folder, { recursive: true, force: true });
-}
+await inTemporaryFolder("crossfade-bench", main);
 
-async function main(): Promise<void> {
+async function main(folder: string): Promise<void> {
   const cores = coresToUse();
   const upstream = await startUpstream(options.upstream, cores.rest, folder);
   const crossfade = await startCrossfade(upstream.url, cores.measured, folder);
@@ -102,7 +100,7 @@ async function takeSample(
   const before = [cpuOf(subject), cpuMicros(upstream.processId)] as const;
   const spec = { url: subject.url, connections, seconds: options.seconds, headers: CALLER };
   const result = await tool.run(spec, core);
-  if (result.failed > 0) throw new Error(`${tool.name} on ${subject.name}: ${result.failed} requests failed`);
+  if (result.failed > 0) throw new Error(`${tool.name} on ${subject.name}: ${result.failedHow}`);
   const proxied = subject !== upstream;
   return {
     ...result,
@@ -138,14 +136,7 @@ function rowFrom(tool: string, connections: number, name: string, samples: reado
 function finish(rows: readonly Row[], subjects: readonly Subject[], isPinned: boolean): void {
   const report: Report = {
     at: new Date().toISOString(),
-    machine: {
-      cpu: os.cpus()[0]?.model.trim() ?? "unknown",
-      cores: os.availableParallelism(),
-      memoryBytes: os.totalmem(),
-      kernel: `${os.type()} ${os.release()}`,
-      node: process.version,
-      loadAverage: os.loadavg()[0] ?? 0,
-    },
+    machine: machineNow(),
     options: { ...options, pinned: isPinned ? "measured on core 0, the rest on core 1" : "not pinned" },
     settings: Object.fromEntries(subjects.map(({ name, settings }) => [name, settings])),
     rows,
@@ -174,27 +165,16 @@ function readOptions(): Options {
     process.stdout.write(HELP);
     process.exit(0);
   }
-  if (values.upstream !== "node" && values.upstream !== "nginx") refuse("--upstream", values.upstream, "node or nginx");
-  if (!/^[\w.-]+$/.test(values.name)) refuse("--name", values.name, "a file name");
+  if (values.upstream !== "node" && values.upstream !== "nginx")
+    refuse("--upstream", values.upstream, "node or nginx", HELP);
+  if (!/^[\w.-]+$/.test(values.name)) refuse("--name", values.name, "a file name", HELP);
   return {
-    seconds: wholeNumber("--seconds", values.seconds),
-    rounds: wholeNumber("--rounds", values.rounds),
-    connections: wholeNumber("--connections", values.connections),
+    seconds: wholeNumber("--seconds", values.seconds, HELP),
+    rounds: wholeNumber("--rounds", values.rounds, HELP),
+    connections: wholeNumber("--connections", values.connections, HELP),
     upstream: values.upstream,
     name: values.name,
   };
-}
-
-function wholeNumber(option: string, value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1 || number > 10_000)
-    refuse(option, value, "a whole number from 1 to 10000");
-  return number;
-}
-
-function refuse(option: string, value: string, allowed: string): never {
-  process.stderr.write(`${option}: ${JSON.stringify(value)} is not ${allowed}\n\n${HELP}`);
-  process.exit(2);
 }
 
 function progress(line: string): void {

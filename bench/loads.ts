@@ -7,6 +7,8 @@ export interface LoadSpec {
   readonly connections: number;
   readonly seconds: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** A Lua script for wrk that makes the requests; autocannon cannot. Undefined = plain GETs. */
+  readonly script?: string;
 }
 
 /** What one run of a load gave. */
@@ -16,6 +18,8 @@ export interface LoadResult {
   readonly seconds: number;
   /** Socket errors, timeouts and answers other than 2xx; a run with any is no measurement. */
   readonly failed: number;
+  /** In words, such as `3 timeouts`; empty when none failed. */
+  readonly failedHow: string;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -43,23 +47,38 @@ const AUTOCANNON: LoadTool = {
 function wrkTool(command: string): LoadTool {
   return {
     name: "wrk",
-    run: async ({ url, connections, seconds, headers }, core) => {
+    run: async ({ url, connections, seconds, headers, script }, core) => {
       const fields = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
-      const shape = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency"];
+      const shape = [
+        "-t1",
+        `-c${connections}`,
+        `-d${seconds}s`,
+        "--latency",
+        ...(script === undefined ? [] : ["-s", script]),
+      ];
       return resultFromWrk(await runPinned(core, command, [...shape, ...fields, url]));
     },
   };
 }
 
+const WRK_ERRORS = ["connect errors", "read errors", "write errors", "answers later than 2 s"];
+
 function resultFromWrk(printed: string): LoadResult {
   const [, requests = "0", seconds = "0"] = /(\d+) requests in ([\d.]+)s/.exec(printed) ?? [];
-  const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(printed);
-  const non2xx = Number(/Non-2xx or 3xx responses: (\d+)/.exec(printed)?.[1] ?? 0);
-  const failed = (socketErrors?.slice(1) ?? []).reduce((sum, count) => sum + Number(count), non2xx);
+  const socketErrors =
+    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(printed)?.slice(1) ?? [];
+  const non2xx = /Non-2xx or 3xx responses: (\d+)/.exec(printed)?.[1] ?? "0";
+  const counts = [...socketErrors, non2xx].map(Number);
+  const kinds = [...(socketErrors.length === 0 ? [] : WRK_ERRORS), "answers other than 2xx"];
+  const failed = counts.reduce((sum, count) => sum + count, 0);
+  const failedHow = kinds
+    .flatMap((kind, index) => ((counts[index] ?? 0) > 0 ? [`${counts[index]} ${kind}`] : []))
+    .join(", ");
   return {
     requests: Number(requests),
     seconds: Number(seconds),
     failed,
+    failedHow,
     p50Ms: msAt(printed, "50%"),
     p99Ms: msAt(printed, "99%"),
   };

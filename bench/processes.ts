@@ -3,14 +3,33 @@ import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** A process of the benchmark that runs until `stop`. */
 export interface Running {
   readonly pid: number;
-  /** First match of the pattern in what it printed on stdout. */
+  /** First match of the pattern in what it printed. */
   readonly match: RegExpExecArray;
   stop(): Promise<void>;
 }
+
+/** What a process and its children have used so far. */
+export interface CpuTimes {
+  /** All threads, user and system, in µs, as the scheduler counts it. */
+  readonly micros: number;
+  /** In clock ticks of 10 ms: good for the proportion of the two, not for their sum. */
+  readonly userTicks: number;
+  readonly systemTicks: number;
+}
+
+interface Launched {
+  readonly child: ChildProcess;
+  /** Rejects when it ends or cannot be started. */
+  readonly ended: Promise<never>;
+  stop(): Promise<void>;
+}
+
+type Environment = Readonly<Record<string, string>>;
 
 /** Finds a program on the PATH or where administrators' programs are. */
 export function findProgram(name: string): string | null {
@@ -31,10 +50,12 @@ export function coresToUse(): { readonly measured: number | null; readonly rest:
 export function runPinned(core: number | null, command: string, args: readonly string[]): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const [program, rest] = pinned(core, command, args);
-  execFile(program, rest, { timeout: 120_000, maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
+  const child = execFile(program, rest, { timeout: 120_000, maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
+    children.delete(child);
     if (error === null) resolve(stdout);
     else reject(new Error(`${command} failed: ${error.message}\n${stdout}${stderr}`));
   });
+  children.add(child);
   return promise;
 }
 
@@ -45,35 +66,26 @@ export async function startPinned(
   args: readonly string[],
   ready: RegExp,
 ): Promise<Running> {
-  const [program, rest] = pinned(core, command, args);
-  const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"] });
-  children.add(child);
-  const { promise: exited, resolve: onExit } = Promise.withResolvers<void>();
-  const { promise: match, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
-  let printed = "";
-  const read = (chunk: Buffer): void => {
-    printed = (printed + chunk.toString("utf8")).slice(-65_536);
+  const { promise: match, resolve } = Promise.withResolvers<RegExpExecArray>();
+  const launched = launch(core, command, args, {}, (printed) => {
     const found = ready.exec(printed);
     if (found !== null) resolve(found);
-  };
-  child.stdout.on("data", read);
-  child.stderr.on("data", read);
-  child.on("error", reject);
-  child.on("exit", (code, signal) => {
-    children.delete(child);
-    reject(new Error(`${command} ended with ${code ?? signal}:\n${printed}`));
-    onExit();
   });
-  return {
-    pid: child.pid ?? 0,
-    match: await match,
-    stop: async () => {
-      child.kill("SIGTERM");
-      const last = setTimeout(() => child.kill("SIGKILL"), 5_000);
-      await exited;
-      clearTimeout(last);
-    },
-  };
+  const found = await whenReady(match, launched);
+  return { pid: launched.child.pid ?? 0, match: found, stop: launched.stop };
+}
+
+/** Starts a server that says nothing when it is ready, and waits until it takes connections on the loopback port. */
+export async function startListening(
+  core: number | null,
+  command: string,
+  args: readonly string[],
+  port: number,
+  env: Environment = {},
+): Promise<Omit<Running, "match">> {
+  const launched = launch(core, command, args, env, () => {});
+  await whenReady(untilListening(port), launched);
+  return { pid: launched.child.pid ?? 0, stop: launched.stop };
 }
 
 /** A loopback port that nobody listens on now, for programs that cannot be told "any". */
@@ -94,6 +106,20 @@ export function cpuMicros(pid: number): number {
   return childrenOf(pid).reduce((sum, child) => sum + cpuMicros(child), own);
 }
 
+/** CPU time as `cpuMicros`, and how it divides into user and system. */
+export function cpuTimes(pid: number): CpuTimes {
+  const ticks = [pid, ...descendantsOf(pid)].map((each) => ticksOf(each));
+  const sum = (index: 0 | 1): number => ticks.reduce((total, pair) => total + pair[index], 0);
+  return { micros: cpuMicros(pid), userTicks: sum(0), systemTicks: sum(1) };
+}
+
+/** Time that one core was not idle since the start of the machine, in µs, in steps of 10 ms. */
+export function coreBusyMicros(core: number): number {
+  const fields = new RegExp(`^cpu${core} (.*)$`, "m").exec(fs.readFileSync("/proc/stat", "utf8"))?.[1] ?? "";
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = fields.split(" ").map(Number);
+  return (user + nice + system + irq + softirq) * MICROS_OF_TICK;
+}
+
 /** Resident set of a process and its children, in bytes. */
 export function residentBytes(pid: number): number {
   const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
@@ -101,14 +127,80 @@ export function residentBytes(pid: number): number {
   return childrenOf(pid).reduce((sum, child) => sum + residentBytes(child), own);
 }
 
+const MICROS_OF_TICK = 10_000;
+const READY_WITHIN_MS = 30_000;
 const children = new Set<ChildProcess>();
-// However the benchmark ends, nothing of it stays.
+// However the benchmark ends, nothing of it stays. SIGTERM, because an nginx that is killed leaves its workers behind.
 process.on("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
+  for (const child of children) child.kill("SIGTERM");
 });
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => process.exit(128 + os.constants.signals[signal]));
+}
+
+function launch(
+  core: number | null,
+  command: string,
+  args: readonly string[],
+  env: Environment,
+  onPrint: (printed: string) => void,
+): Launched {
+  const [program, rest] = pinned(core, command, args);
+  const child = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  children.add(child);
+  const { promise: exited, resolve: onExit } = Promise.withResolvers<void>();
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  // Once it is ready nobody waits for this one; the load on it will tell that it is gone.
+  ended.catch(() => {});
+  let printed = "";
+  const read = (chunk: Buffer): void => {
+    printed = (printed + chunk.toString("utf8")).slice(-65_536);
+    onPrint(printed);
+  };
+  child.stdout.on("data", read);
+  child.stderr.on("data", read);
+  child.on("error", reject);
+  child.on("exit", (code, signal) => {
+    children.delete(child);
+    reject(new Error(`${path.basename(command)} ended with ${code ?? signal}:\n${printed}`));
+    onExit();
+  });
+  return { child, ended, stop: () => stopChild(child, exited) };
+}
+
+async function whenReady<T>(ready: Promise<T>, { child, ended, stop }: Launched): Promise<T> {
+  const late = delay(READY_WITHIN_MS, null, { ref: false }).then(() => {
+    throw new Error(`${child.spawnargs.join(" ")} is not ready after ${READY_WITHIN_MS} ms`);
+  });
+  try {
+    return await Promise.race([ready, ended, late]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function stopChild(child: ChildProcess, exited: Promise<void>): Promise<void> {
+  child.kill("SIGTERM");
+  const last = setTimeout(() => child.kill("SIGKILL"), 5_000);
+  await exited;
+  clearTimeout(last);
+}
 
 function pinned(core: number | null, command: string, args: readonly string[]): [string, string[]] {
   return core === null ? [command, [...args]] : ["taskset", ["-c", String(core), command, ...args]];
+}
+
+async function untilListening(port: number): Promise<void> {
+  const deadlineMs = performance.now() + READY_WITHIN_MS;
+  while (!(await takesConnections(port)) && performance.now() < deadlineMs) await delay(20);
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = net.connect(port, "127.0.0.1", () => resolve(true));
+  socket.on("error", () => resolve(false));
+  return promise.finally(() => socket.destroy());
 }
 
 function threadsOf(pid: number): readonly string[] {
@@ -118,6 +210,17 @@ function threadsOf(pid: number): readonly string[] {
 function childrenOf(pid: number): readonly number[] {
   const lists = threadsOf(pid).map((thread) => fs.readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8"));
   return lists.flatMap((list) => list.split(" ").filter(Boolean).map(Number));
+}
+
+function descendantsOf(pid: number): readonly number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+function ticksOf(pid: number): readonly [user: number, system: number] {
+  // The program's name may hold spaces and parentheses; the fields after it count from the third, utime is the 14th.
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return [Number(fields[11]), Number(fields[12])];
 }
 
 function runNanos(file: string): number {

@@ -1,3 +1,5 @@
+import { machineLine, type Machine } from "./machine.ts";
+
 /** Medians of one load on one subject. */
 export interface Row {
   readonly load: string;
@@ -17,15 +19,8 @@ export interface Row {
 export interface Report {
   /** ISO 8601. */
   readonly at: string;
-  readonly machine: {
-    readonly cpu: string;
-    readonly cores: number;
-    readonly memoryBytes: number;
-    readonly kernel: string;
-    readonly node: string;
-    /** Of the last minute, at the end of the run. */
-    readonly loadAverage: number;
-  };
+  /** At the end of the run. */
+  readonly machine: Machine;
   readonly options: Readonly<Record<string, string | number>>;
   /** What was switched on, by subject. */
   readonly settings: Readonly<Record<string, string>>;
@@ -45,7 +40,7 @@ export function printTable(report: Report): string {
   const { machine, options, settings } = report;
   const lines = [
     "",
-    `${machine.cpu}, ${machine.cores} cores, ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ${machine.kernel}, Node ${machine.node}`,
+    machineLine(machine),
     Object.entries(options)
       .map(([name, value]) => `${name}: ${value}`)
       .join("; "),
