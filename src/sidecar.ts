@@ -12,7 +12,7 @@ import { checkCertificates } from "./control/cert-files.ts";
 import { readConfig, resolveBeside, type ConfigReading } from "./control/config-reading.ts";
 import { ConfigSource } from "./control/config-source.ts";
 import { drainTraffic } from "./control/drain.ts";
-import { startLabThread, type LabThread } from "./control/lab-supervisor.ts";
+import { openLabThread, type LabThread } from "./control/lab-supervisor.ts";
 import { openSnapshotStore, type ProposeResult, type SnapshotStore } from "./control/snapshot-store.ts";
 import { openThreadPool } from "./control/thread-pool.ts";
 import type { TrafficPlane } from "./control/traffic-plane.ts";
@@ -123,8 +123,7 @@ async function openParts(
   const opened = await openSnapshotStore(reading, cause, { clock: systemClock, cells, overlayFile, auditLog, onEvent });
   if (!opened.ok) throw new ConfigRefused(opened.problems);
   const { store } = opened;
-  const lab =
-    config.runtime.threads === "inline" ? null : startLabThread(entry("lab-thread"), config.log.level, onEvent);
+  const lab = config.runtime.threads === "inline" ? null : openLab(config, onEvent);
   const plane = await openPlane(config, store, cells, lab, onEvent);
   store.subscribe((snapshot) => plane.publish(snapshot));
   const source = new ConfigSource<ProposeResult>({
@@ -135,6 +134,11 @@ async function openParts(
   });
   const state = { ready: false, draining: false };
   return { state, store, source, cells, plane, lab, auditLog, startedAtMs: systemClock.wallMs() };
+}
+
+function openLab({ log: { level } }: Config, onEvent: StateEventSink): LabThread {
+  const firstWriter = createAccessWriter(createLogger({ level }));
+  return openLabThread({ entry: entry("lab-thread"), level, firstWriter, onEvent });
 }
 
 async function openPlane(

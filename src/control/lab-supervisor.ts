@@ -1,6 +1,8 @@
-import { Worker, type MessagePort } from "node:worker_threads";
+import { receiveMessageOnPort, Worker, type MessagePort } from "node:worker_threads";
 import type { StateEventSink } from "../base/state-event.ts";
 import type { ToLabThread } from "../model/thread-messages.ts";
+import type { AccessRecord } from "../telemetry/access-log.ts";
+import type { AccessWriter } from "../telemetry/access-writer.ts";
 import type { ThreadCount, ThreadRestarts } from "../telemetry/metrics-source.ts";
 
 /** The lab thread as the others see it: work is offered to it, and nobody waits. */
@@ -13,36 +15,51 @@ export interface LabThread {
   restarts(): readonly ThreadRestarts[];
 }
 
+/** What the supervisor needs. */
+export interface LabThreadOptions {
+  /** Module that the lab thread runs. */
+  readonly entry: URL;
+  /** Log level of the process. */
+  readonly level: string;
+  /** Writes the records that come before the lab runs: the first batch of each data thread. */
+  readonly firstWriter: AccessWriter;
+  readonly onEvent: StateEventSink;
+}
+
 const RESTART_MS = 250;
 
-/** Runs the lab thread and replaces it when it crashes: what it had not written is lost and counted as dropped. */
-export function startLabThread(entry: URL, level: string, onEvent: StateEventSink): LabThread {
-  return new LabSupervisor(entry, level, onEvent);
+/**
+ * Runs the lab thread from the first access record on, since a sidecar that logs none need not hold 10 MB for it, and
+ * replaces it when it crashes: what it had not written is lost and counted as dropped.
+ *
+ *   idle ──first record──▶ running ──crash──▶ gone ──250 ms──▶ running
+ */
+export function openLabThread(options: LabThreadOptions): LabThread {
+  return new LabSupervisor(options);
 }
 
 class LabSupervisor implements LabThread {
-  readonly #entry: URL;
-  readonly #level: string;
-  readonly #onEvent: StateEventSink;
+  readonly #options: LabThreadOptions;
   readonly #connections = new Map<string, () => MessagePort>();
+  /** Ports of the data threads that have sent no record yet, by name; null once the lab was started. */
+  #quiet: Map<string, MessagePort> | null = new Map();
   #worker: Worker | null = null;
   #restarts = 0;
   #stopping = false;
 
-  constructor(entry: URL, level: string, onEvent: StateEventSink) {
-    this.#entry = entry;
-    this.#level = level;
-    this.#onEvent = onEvent;
-    this.#spawn();
+  constructor(options: LabThreadOptions) {
+    this.#options = options;
   }
 
   connect(name: string, makePort: () => MessagePort): void {
     this.#connections.set(name, makePort);
-    this.#send(makePort);
+    if (this.#quiet === null) this.#send(makePort);
+    else this.#awaitRecord(this.#quiet, name, makePort());
   }
 
   stop(): Promise<void> {
     this.#stopping = true;
+    for (const port of this.#quiet?.values() ?? []) this.#writeLast(port);
     const worker = this.#worker;
     if (worker === null) return Promise.resolve();
     return new Promise((resolve) => {
@@ -63,12 +80,44 @@ class LabSupervisor implements LabThread {
     return [{ kind: "lab", count: this.#restarts }];
   }
 
+  #awaitRecord(quiet: Map<string, MessagePort>, name: string, port: MessagePort): void {
+    quiet.set(name, port);
+    port.once("message", (batch: AccessRecord[]) => {
+      this.#write(port, batch);
+      if (this.#quiet !== null && !this.#stopping) this.#start(this.#quiet);
+    });
+    port.unref();
+  }
+
+  /** What waits in the ports goes with them. */
+  #start(quiet: Map<string, MessagePort>): void {
+    this.#quiet = null;
+    this.#spawn();
+    for (const port of quiet.values()) {
+      port.removeAllListeners("message");
+      this.#send(() => port);
+    }
+  }
+
+  #write(port: MessagePort, batch: AccessRecord[]): void {
+    port.postMessage(this.#options.firstWriter.write(batch));
+  }
+
+  /** The data threads have ended: what they sent is here, and no event will bring it in time. */
+  #writeLast(port: MessagePort): void {
+    for (let last = receiveMessageOnPort(port); last !== undefined; last = receiveMessageOnPort(port)) {
+      this.#write(port, last.message as AccessRecord[]);
+    }
+    port.close();
+  }
+
   #spawn(): void {
-    const worker = new Worker(this.#entry, { workerData: { level: this.#level }, name: "crossfade-lab" });
+    const { entry, level, onEvent } = this.#options;
+    const worker = new Worker(entry, { workerData: { level }, name: "crossfade-lab" });
     this.#worker = worker;
     worker.on("error", (error) => {
       const fields = { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-      this.#onEvent({ level: "error", name: "thread-crashed", message: "lab thread crashed", fields });
+      onEvent({ level: "error", name: "thread-crashed", message: "lab thread crashed", fields });
     });
     worker.on("exit", () => {
       this.#worker = null;
@@ -82,7 +131,7 @@ class LabSupervisor implements LabThread {
     if (this.#stopping) return;
     this.#spawn();
     for (const makePort of this.#connections.values()) this.#send(makePort);
-    this.#onEvent({ level: "info", name: "thread-replaced", message: "lab thread replaced", fields: {} });
+    this.#options.onEvent({ level: "info", name: "thread-replaced", message: "lab thread replaced", fields: {} });
   }
 
   #send(makePort: () => MessagePort): void {

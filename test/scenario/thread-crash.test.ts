@@ -113,6 +113,8 @@ test("when the lab thread dies, requests go on and the access log comes back", a
   const sidecar = await startCrashable(t);
   const load = steadyLoad(t, sidecar);
   await load.more(100);
+  // It begins with the first record that it has to write.
+  await scrapeUntil(sidecar, "the lab thread", (now) => now.sum("crossfade_threads", { kind: "lab" }) === 1);
   crashThread(sidecar, "crossfade-lab");
   await sidecar.log("lab thread crashed");
   await untilReplaced(sidecar, "lab", 1);
