@@ -17,7 +17,7 @@ export interface AttemptEngine {
  * The part of an attempt that is the same whatever carries it: the order of what the sink hears, and the deadlines.
  *
  *   waiting ──granted──▶ sending ──request ended──▶ awaiting-head ──head──▶ answering ──▶ done
- * *   acquire              idle, while it refuses     responseHead            idle
+ *   acquire              idle, while it refuses     responseHead            idle
  */
 export class AttemptState implements Timed {
   listIndex = -1;
@@ -112,7 +112,7 @@ export class AttemptState implements Timed {
 
   /** The sink takes data again. */
   resumed(): void {
-    this.#rearm();
+    if (this.#phase === "answering") this.#rearm();
   }
 
   drained(): void {

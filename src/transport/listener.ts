@@ -56,7 +56,8 @@ class Gate implements Listener {
   readonly closed: Promise<void>;
   readonly #env: ListenerEnvironment;
   readonly #engine: Engine;
-  readonly #server: PlainServer | TlsServer;
+  /** All on one address; the first one says what is in force. */
+  readonly #servers: (PlainServer | TlsServer)[] = [];
   readonly #library: NodeDownstream;
   readonly #clientEnv: ClientEnvironment;
   /** Every TCP connection. */
@@ -81,44 +82,43 @@ class Gate implements Listener {
       handOver: (from, socket, unread) => this.#handOver(from, socket, unread),
     };
     this.#library = new NodeDownstream(this.#clientEnv);
-    this.#server = tls === null ? createPlainServer(SOCKET_OPTIONS) : this.#tlsServer(tls);
-    this.#server.maxConnections = limits.maxConnections;
     this.closed = new Promise((resolve) => {
       this.#onClosed = resolve;
     });
   }
 
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : this.#port;
+  port = 0;
+
+  /** Rejects when the address is taken or not allowed. */
+  async listen({ host, port }: ListenerSpec): Promise<void> {
+    // SO_REUSEPORT would let us share the address with a stranger who set it too: alone, we ask for all of it first.
+    if (!this.#env.reusePort && port !== 0) await closed(await listening(createPlainServer(), host, port, false));
+    this.port = await this.#open(host, port);
+    for (let i = 1; i < ACCEPTORS; i++) {
+      // Where the system knows no SO_REUSEPORT, the first one does all the work.
+      await this.#open(host, this.port).catch(() => 0);
+    }
   }
 
-  #port = 0;
-
-  listen(spec: ListenerSpec): Promise<void> {
-    const server = this.#server;
-    return new Promise((resolve, reject) => {
-      const onError = (cause: Error): void => {
-        reject(new Error(`listen: cannot listen on "${spec.host}" port ${spec.port}: ${cause.message}`, { cause }));
-      };
-      server.once("error", onError);
-      server.listen({ host: spec.host, port: spec.port, reusePort: this.#env.reusePort, backlog: 1024 }, () => {
-        server.off("error", onError);
-        server.on("error", () => {});
-        this.#port = this.port;
-        if (this.#tls === null) this.#acceptPlain(server);
-        resolve();
-      });
+  async #open(host: string, port: number): Promise<number> {
+    const server = this.#tls === null ? createPlainServer(SOCKET_OPTIONS) : this.#tlsServer(this.#tls);
+    const isFirst = this.#servers.length === 0;
+    await listening(server, host, port, true).catch((error: unknown) => {
+      if (isFirst && !this.#env.reusePort) return listening(server, host, port, false);
+      throw error;
     });
+    this.#servers.push(server);
+    if (this.#tls === null) this.#acceptPlain(server);
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
   }
 
   update(limits: DownstreamSpec, tls: TlsMaterial | null): void {
     this.#limits = limits;
-    this.#server.maxConnections = limits.maxConnections;
     this.#library.update(limits);
-    if (tls === null || isDeepStrictEqual(tls, this.#tls) || !("setSecureContext" in this.#server)) return;
+    if (tls === null || this.#tls === null || isDeepStrictEqual(tls, this.#tls)) return;
     this.#tls = tls;
-    this.#server.setSecureContext(secureOptions(tls));
+    for (const server of this.#servers) if ("setSecureContext" in server) server.setSecureContext(secureOptions(tls));
   }
 
   stopAccepting(): void {
@@ -135,7 +135,7 @@ class Gate implements Listener {
   #stopListening(): void {
     if (!this.#listening) return;
     this.#listening = false;
-    this.#server.close();
+    for (const server of this.#servers) server.close();
     this.#closeIfDone();
   }
 
@@ -149,7 +149,10 @@ class Gate implements Listener {
     // Node's own limit for a handshake is two minutes; to us it is the first part of the head.
     const handshakeTimeout = this.#limits.headerTimeoutMs;
     const server = createTlsServer({ ...SOCKET_OPTIONS, ...secureOptions(tls), handshakeTimeout });
-    server.on("connection", (socket: Socket) => this.#track(socket));
+    server.on("connection", (socket: Socket) => {
+      if (this.#isFull) socket.destroy();
+      else this.#track(socket);
+    });
     server.on("tlsClientError", (_error, socket: TLSSocket) => socket.destroy());
     server.on("secureConnection", (socket: TLSSocket) => {
       if (this.#engine === "library") this.#keep(this.#library.serve(socket, null), socket);
@@ -167,13 +170,17 @@ class Gate implements Listener {
   #acceptPlain(server: PlainServer): void {
     if (this.#engine === "library") {
       server.on("connection", (socket) => {
+        if (this.#isFull) {
+          socket.destroy();
+          return;
+        }
         this.#track(socket);
         this.#keep(this.#library.serve(socket, null), socket);
       });
       return;
     }
     acceptInto(server, {
-      isFull: () => this.#sockets.size >= this.#limits.maxConnections,
+      isFull: () => this.#isFull,
       onSocket: (socket) => {
         this.#track(socket);
         const client = new NativeClient(socket, this.#clientEnv);
@@ -181,6 +188,11 @@ class Gate implements Listener {
         return client;
       },
     });
+  }
+
+  /** The limit is the address's, however many sockets listen on it. */
+  get #isFull(): boolean {
+    return this.#sockets.size >= this.#limits.maxConnections;
   }
 
   #track(socket: Socket): void {
@@ -202,6 +214,33 @@ class Gate implements Listener {
     this.#clients.delete(from);
     this.#keep(this.#library.serve(socket, unread), socket);
   }
+}
+
+/**
+ * Listening sockets per address and thread. The event loop accepts one connection per socket and turn, and a turn is long
+ * when much is going on: with a single socket, 1 000 clients that came at once waited for seconds behind those that were
+ * served already.
+ */
+const ACCEPTORS = 16;
+
+function listening<S extends PlainServer>(server: S, host: string, port: number, reusePort: boolean): Promise<S> {
+  return new Promise((resolve, reject) => {
+    const onError = (cause: Error): void => {
+      reject(new Error(`listen: cannot listen on "${host}" port ${port}: ${cause.message}`, { cause }));
+    };
+    server.once("error", onError);
+    server.listen({ host, port, reusePort, backlog: 1024 }, () => {
+      server.off("error", onError);
+      server.on("error", () => {});
+      resolve(server);
+    });
+  });
+}
+
+function closed(server: PlainServer): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+  });
 }
 
 const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, keepAlive: true } as const;

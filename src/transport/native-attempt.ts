@@ -55,6 +55,7 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
     this.#connection.ask(this);
     this.#sendHead(this.#connection);
     if (this.#waiting !== null) this.#sendWaiting(this.#waiting);
+    this.#connection.asked(this);
   }
 
   refuse(): void {
@@ -82,7 +83,7 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
 
   resume(): void {
     this.state.resumed();
-    this.#connection?.resume();
+    this.#connection?.resume(this);
   }
 
   abort(why: Failure): void {

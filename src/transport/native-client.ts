@@ -280,6 +280,8 @@ export class NativeClient implements Downstream, ClientConnection, BatchMember, 
     if (this.#closeAfter || !this.#body.done) this.#linger();
     else {
       this.#phase = "waiting";
+      // The attempt that held the body back is over, and nobody else would let it flow again.
+      this.#bodyPaused = false;
       this.#env.deadlines.set(this, this.#env.limits().keepAliveTimeoutMs);
     }
     events.onSent();

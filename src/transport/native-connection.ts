@@ -1,16 +1,14 @@
-import { connect as connectPlain, type Socket, type TcpNetConnectOpts } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Socket } from "node:net";
 import { FAILURES, failure, type Failure } from "../base/failure.ts";
 import { AnswerReader } from "../codec/answer-reader.ts";
 import type { Chunk } from "../model/exchange-types.ts";
-import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";
 import type { AttemptState } from "./attempt-state.ts";
 import { ReadBuffers } from "./read-buffers.ts";
 import { ReadGate } from "./read-gate.ts";
+import { dial } from "./native-dial.ts";
 import { chunkOf } from "./shared-buffer.ts";
 import { failureFromError } from "./upstream-errors.ts";
-import { tlsOptions } from "./upstream-tls.ts";
 import { writeBatch, type BatchMember } from "./write-batch.ts";
 import type { Endpoint, PooledConnection, UpstreamPool } from "./upstream-pool.ts";
 
@@ -88,7 +86,7 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
     deadlines.set(this, spec.timeouts.connectTimeoutMs);
   }
 
-  /** An attempt begins to use it; its bytes follow. */
+  /** An attempt takes its place in line; its bytes follow. */
   ask(attempt: LineMember): void {
     if (this.#line.length === 0) {
       this.#hasSlot = true;
@@ -96,6 +94,10 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
     }
     this.#line.push(attempt);
     if (this.#connected) attempt.state.sent = true;
+  }
+
+  /** The attempt has written its head. Not before may another follow, or answers would go to the wrong callers. */
+  asked(attempt: LineMember): void {
     if (this.#pipelining > 1) this.#updateOffer(attempt.mayShare);
   }
 
@@ -126,9 +128,9 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
     return flowing;
   }
 
-  /** The attempt that is being answered takes bytes again. */
-  resume(): void {
-    this.#gate.start();
+  /** The attempt takes bytes again; only of the one that is being answered does that mean anything. */
+  resume(attempt: LineMember): void {
+    if (this.#line[0] === attempt) this.#gate.start();
   }
 
   /**
@@ -137,14 +139,14 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
    */
   giveUp(attempt: LineMember, why: Failure): void {
     attempt.leave();
-    if (this.#line.every((other) => other.state.done)) {
+    if (this.#isUnwanted) {
       this.#break(why);
       return;
     }
     this.#updateOffer(false);
     if (this.#line[0] !== attempt) return;
     if (FAILURES[why.kind].fault === "upstream") this.#break(failure("stale-connection", why.kind));
-    else this.resume();
+    else this.#gate.start();
   }
 
   /** Nobody uses it any more, or it is the pool that closes. */
@@ -235,6 +237,7 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
       this.#fail(attempt, failure("stale-connection", "408 on an idle connection"));
       return false;
     }
+    if (!reader.keepsAlive) this.#updateOffer(false);
     attempt.state.head(head);
     return !this.closed;
   }
@@ -262,7 +265,8 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
     const good = keepsAlive && state.requestEnded && (nothingBehind || !last) && this.#idleTimeoutMs > 0;
     if (!good) this.#break(failure("stale-connection", "the upstream closes behind an answer"));
     else if (last) this.#vacate();
-    else if (this.#pipelining > 1) this.#updateOffer(!state.done);
+    else if (this.#isUnwanted) this.#break(failure("draining"));
+    else if (this.#pipelining > 1) this.#updateOffer(true);
     this.#gate.start();
     state.end(trailers);
   }
@@ -275,12 +279,19 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
     if (this.#line.length === 0 && !this.closed) this.#deadlines.set(this, this.#idleTimeoutMs);
   }
 
+  /** Nobody in line waits for an answer any more. */
+  get #isUnwanted(): boolean {
+    return this.#line.every(({ state }) => state.done);
+  }
+
   /**
    * Offers itself for more while there is room. Only a connection that has served is offered: before that nobody knows
-   * that it persists (RFC 9112 §9.3.2).
+   * that it persists (RFC 9112 §9.3.2). Nor is one that is about to close, or that owes an answer which nobody wants.
    */
   #updateOffer(willing: boolean): void {
-    const wanted = willing && this.served > 0 && !this.closed && this.#line.length < this.#pipelining;
+    const mayServe = this.served > 0 && !this.closed && this.#line.length < this.#pipelining;
+    const stays = !this.#reader.inBody || this.#reader.keepsAlive;
+    const wanted = willing && mayServe && stays && !this.#line.some(({ state }) => state.done);
     if (wanted === this.#offered) return;
     this.#offered = wanted;
     if (wanted) this.#pool.offer(this.#endpoint, this);
@@ -350,20 +361,4 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
     }
     for (const attempt of left) attempt.state.fail(why);
   }
-}
-
-function dial(spec: UpstreamSpec, endpoint: EndpointSpec, connection: NativeConnection): Socket {
-  const { host, port, scheme } = endpoint;
-  const address: TcpNetConnectOpts = { host, port, noDelay: true, keepAlive: true };
-  if (scheme === "https") {
-    const socket = connectTls({ ...address, ...tlsOptions(spec, endpoint), ALPNProtocols: ["http/1.1"] });
-    socket.on("data", (chunk: Buffer) => connection.onRead(chunk, chunk.length, true));
-    return socket;
-  }
-  const callback = (length: number, bytes: Uint8Array): boolean => {
-    connection.onRead(bytes as Buffer, length, false);
-    return true;
-  };
-  const buffer = (): Uint8Array => connection.takeBuffer() as Uint8Array;
-  return connectPlain({ ...address, onread: { buffer, callback } });
 }

@@ -78,7 +78,8 @@ export class UpstreamPool<C extends PooledConnection> {
 
   /** Starts the attempt now, later or never. */
   admit(attempt: PooledAttempt<C>): void {
-    if (this.#start(attempt)) return;
+    // Whoever came before goes first, also when this one could share a connection and that one cannot.
+    if (this.#waiting.size === 0 && this.#start(attempt)) return;
     if (this.#waiting.size < this.#maxPending) this.#enqueue(attempt);
     else this.#overflow(attempt);
   }
@@ -97,6 +98,7 @@ export class UpstreamPool<C extends PooledConnection> {
   over(attempt: PooledAttempt<C>, endpoint: Endpoint<C> | null): boolean {
     if (!this.#running.delete(attempt) || endpoint === null) {
       this.#dequeue(attempt);
+      this.#serveWaiting();
       return false;
     }
     endpoint.inFlight--;
@@ -108,14 +110,14 @@ export class UpstreamPool<C extends PooledConnection> {
     this.#busy--;
     this.#count(UPSTREAM_WORDS.active, -1);
     if (connection !== null) this.park(endpoint, connection);
-    if (this.#waiting.size > 0) this.#serveNext();
+    this.#serveWaiting();
     if (this.#closed !== null) this.#finishClosing(this.#closed);
   }
 
   /** A connection in use takes one more. */
   offer(endpoint: Endpoint<C>, connection: C): void {
     endpoint.shared.push(connection);
-    if (this.#waiting.size > 0) this.#serveNext();
+    this.#serveWaiting();
   }
 
   /** A connection that was offered takes no more. */
@@ -187,12 +189,15 @@ export class UpstreamPool<C extends PooledConnection> {
     attempt.run(endpoint, connection);
   }
 
-  #serveNext(): void {
-    const next = this.#waiting.values().next().value;
-    if (next === undefined || !this.#canStart(next)) return;
-    // Out of the line first: to run it may offer its connection, which serves the next.
-    this.#dequeue(next);
-    this.#start(next);
+  /** Starts those in line, first come first served, as many as there is room for. */
+  #serveWaiting(): void {
+    while (this.#waiting.size > 0) {
+      const next = this.#waiting.values().next().value as PooledAttempt<C>;
+      if (!this.#canStart(next)) return;
+      // Out of the line first: to run it may offer its connection, which serves the next.
+      this.#dequeue(next);
+      this.#start(next);
+    }
   }
 
   #canStart(attempt: PooledAttempt<C>): boolean {
