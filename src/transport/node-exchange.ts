@@ -106,7 +106,7 @@ export class NodeExchange implements Downstream {
   }
 
   flush(): void {
-    if (this.#response.headersSent) flushHead(this.#response);
+    // A head leaves by itself, at the latest in the next tick.
   }
 
   unsentBytes(): number {

@@ -113,8 +113,14 @@ test("when the lab thread dies, requests go on and the access log comes back", a
   const sidecar = await startCrashable(t);
   const load = steadyLoad(t, sidecar);
   await load.more(100);
-  // It begins with the first record that it has to write.
+  // It begins with the first record that it has to write, and runs for certain when it has written one itself.
   await scrapeUntil(sidecar, "the lab thread", (now) => now.sum("crossfade_threads", { kind: "lab" }) === 1);
+  const begun = sidecar.logs.length;
+  await load.more(100);
+  await until(
+    () => sidecar.logs.slice(begun).some(({ target }) => typeof target === "string"),
+    "a record of the lab's",
+  );
   crashThread(sidecar, "crossfade-lab");
   await sidecar.log("lab thread crashed");
   await untilReplaced(sidecar, "lab", 1);
