@@ -1,3 +1,4 @@
+import { withoutBlanks } from "../model/blanks.ts";
 import type { RawHeaders } from "../model/exchange-types.ts";
 import { TEXT, TOKEN } from "./fields.ts";
 
@@ -178,8 +179,9 @@ export class ChunkedReader {
 
   #endTrailer(): void {
     this.#trailers ??= [];
-    const colon = this.#line.indexOf(":");
-    this.#trailers.push(this.#line.slice(0, colon), this.#line.slice(colon + 1).replaceAll(/^[ \t]+|[ \t]+$/g, ""));
+    const line = this.#line;
+    const colon = line.indexOf(":");
+    this.#trailers.push(line.slice(0, colon), withoutBlanks(line, colon + 1, line.length));
     this.#line = "";
   }
 

@@ -1,3 +1,4 @@
+import { endBeforeBlanks, isBlank } from "../model/blanks.ts";
 import { isNamed } from "../model/headers.ts";
 
 // A head is tested whole by one sticky RegExp and then cut with indexOf. The test takes about half the time of charCodeAt
@@ -14,8 +15,6 @@ export const TEXT = "[\\x20-\\x7e]*(?:[\\t\\x80-\\xff][\\t\\x20-\\x7e\\x80-\\xff
 export const FIELD_LINES = `(?:\\r\\n${TOKEN}:${TEXT})*\\r\\n\\r\\n`;
 
 const GOOD_FIELD = new RegExp(`${TOKEN}:${TEXT}$`, "y");
-const TAB = 9;
-const SPACE = 32;
 
 /**
  * Cuts the field lines in text[start, end), which are known to be well-formed, and pushes name, value, … to `out`, where
@@ -33,7 +32,7 @@ export function cutFields(text: string, start: number, end: number, out: string[
     while (isBlank(text.charCodeAt(valueStart))) valueStart++;
     let valueEnd = lineEnd;
     if (isBlank(text.charCodeAt(valueEnd - 1))) {
-      valueEnd = behindValue(text, valueStart, lineEnd);
+      valueEnd = endBeforeBlanks(text, valueStart, lineEnd);
       // llhttp takes `chunked` with a tab behind it for another coding.
       if (isNamed(name, "transfer-encoding") && text.slice(valueEnd, lineEnd).includes("\t")) return false;
     }
@@ -61,14 +60,4 @@ function lineProblem(line: string): string {
   if (colon === -1) return "a field line without a colon";
   if (colon === 0) return "an empty field name";
   return /^[^ \t:]+[ \t]+:/.test(line) ? "a space before a colon" : "a byte that a field cannot hold";
-}
-
-function behindValue(text: string, start: number, end: number): number {
-  let at = end;
-  while (at > start && isBlank(text.charCodeAt(at - 1))) at--;
-  return at;
-}
-
-function isBlank(code: number): boolean {
-  return code === SPACE || code === TAB;
 }

@@ -1,3 +1,4 @@
+import { withoutBlanks } from "./blanks.ts";
 import type { FieldLines, RawHeaders } from "./exchange-types.ts";
 
 /** Field lines as text, `name: value\r\n` for each, from a flat list. */
@@ -14,7 +15,7 @@ export function fieldsFromText(text: string): string[] {
   while (at < text.length) {
     const colon = text.indexOf(":", at);
     const end = text.indexOf("\r\n", colon);
-    out.push(text.slice(at, colon), text.slice(colon + 1, end).replace(/^[ \t]+|[ \t]+$/g, ""));
+    out.push(text.slice(at, colon), withoutBlanks(text, colon + 1, end));
     at = end + 2;
   }
   return out;

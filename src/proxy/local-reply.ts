@@ -3,6 +3,7 @@ import { answerHeadText } from "../codec/write-head.ts";
 import { FAILURES, type FailureKind } from "../base/failure.ts";
 import { localAnswer } from "../model/answer.ts";
 import type { OutgoingAnswer } from "../model/exchange-types.ts";
+import { httpDate } from "../transport/http-date.ts";
 
 /** An answer that we make ourselves. */
 export interface LocalReply {
@@ -54,6 +55,6 @@ export function optionsReply(requestId: string): OutgoingAnswer {
 /** The same as bytes on a connection that is closed afterwards: for what was no request, and for refused upgrades. */
 export function localReplyBytes(kind: FailureKind, requestId: string, traceId: string): Buffer {
   const { head, body } = localReply(kind, requestId, traceId, null);
-  const extra = `date: ${new Date().toUTCString()}\r\nconnection: close\r\n`;
+  const extra = `date: ${httpDate()}\r\nconnection: close\r\n`;
   return Buffer.concat([Buffer.from(answerHeadText(head, extra), "latin1"), body]);
 }

@@ -1,9 +1,11 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import { chunkSizeLine, lastChunkText } from "../codec/write-chunks.ts";
 import { answerHeadText } from "../codec/write-head.ts";
 import type { Chunk, OutgoingAnswer, RawHeaders } from "../model/exchange-types.ts";
 import { textFromFields } from "../model/field-lines.ts";
 import { httpDate } from "./http-date.ts";
+import { writePieces } from "./write-pieces.ts";
 
 /** More than this is not held back for a shared packet. */
 const HOLD_BYTES = 16_384;
@@ -52,7 +54,7 @@ export class AnswerWriter {
   /** False = hold back until the socket's drain. */
   data(chunk: Chunk): boolean {
     if (chunk.length === 0) return true;
-    const size = this.#chunked ? `${chunk.length.toString(16)}\r\n` : "";
+    const size = this.#chunked ? chunkSizeLine(chunk.length) : "";
     const after = this.#chunked ? "\r\n" : "";
     if (typeof chunk !== "string") return this.#writeBuffer(this.#held + size, chunk, after);
     this.#held += size + chunk + after;
@@ -61,7 +63,7 @@ export class AnswerWriter {
 
   end(trailers: RawHeaders | null): void {
     this.ended = true;
-    if (this.#chunked) this.#held += `0\r\n${trailers === null ? "" : textFromFields(trailers)}\r\n`;
+    if (this.#chunked) this.#held += lastChunkText(trailers);
   }
 
   /** Sends what is held; false = hold back until the socket's drain. */
@@ -74,13 +76,7 @@ export class AnswerWriter {
 
   #writeBuffer(before: string, chunk: Buffer, after: string): boolean {
     this.#held = "";
-    const socket = this.#socket;
-    socket.cork();
-    if (before !== "") socket.write(before, "latin1");
-    let flowing = socket.write(chunk);
-    if (after !== "") flowing = socket.write(after, "latin1");
-    socket.uncork();
     // A piece as large as the stream's own limit counts as too much to it, even when the kernel took it all.
-    return flowing || socket.writableLength === 0;
+    return writePieces(this.#socket, before, chunk, after) || this.#socket.writableLength === 0;
   }
 }

@@ -12,12 +12,16 @@ export interface ClientConnection {
   destroy(): void;
 }
 
-/** What client connections need of their listener. */
-export interface ClientEnvironment {
+/** What any engine needs of its listener. */
+export interface EngineEnvironment {
   readonly handler: DownstreamHandler;
   readonly deadlines: Deadlines;
   /** The limits in force now. */
   readonly limits: () => DownstreamSpec;
+}
+
+/** What a connection of the native engine needs of its listener. */
+export interface ClientEnvironment extends EngineEnvironment {
   /** Gives a connection to the library engine; `unread` is what it has to read first. */
   handOver(from: ClientConnection, socket: Socket, unread: Buffer): void;
 }

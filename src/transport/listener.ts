@@ -54,9 +54,10 @@ export async function openListener(
 
 class Gate implements Listener {
   readonly closed: Promise<void>;
+  port = 0;
   readonly #env: ListenerEnvironment;
   readonly #engine: Engine;
-  /** All on one address; the first one says what is in force. */
+  /** All on one address, as many as `ACCEPTORS` where the system lets them share it. */
   readonly #servers: (PlainServer | TlsServer)[] = [];
   readonly #library: NodeDownstream;
   readonly #clientEnv: ClientEnvironment;
@@ -86,8 +87,6 @@ class Gate implements Listener {
       this.#onClosed = resolve;
     });
   }
-
-  port = 0;
 
   /** Rejects when the address is taken or not allowed. */
   async listen({ host, port }: ListenerSpec): Promise<void> {
@@ -150,8 +149,7 @@ class Gate implements Listener {
     const handshakeTimeout = this.#limits.headerTimeoutMs;
     const server = createTlsServer({ ...SOCKET_OPTIONS, ...secureOptions(tls), handshakeTimeout });
     server.on("connection", (socket: Socket) => {
-      if (this.#isFull) socket.destroy();
-      else this.#track(socket);
+      this.#admit(socket);
     });
     server.on("tlsClientError", (_error, socket: TLSSocket) => socket.destroy());
     server.on("secureConnection", (socket: TLSSocket) => {
@@ -170,12 +168,7 @@ class Gate implements Listener {
   #acceptPlain(server: PlainServer): void {
     if (this.#engine === "library") {
       server.on("connection", (socket) => {
-        if (this.#isFull) {
-          socket.destroy();
-          return;
-        }
-        this.#track(socket);
-        this.#keep(this.#library.serve(socket, null), socket);
+        if (this.#admit(socket)) this.#keep(this.#library.serve(socket, null), socket);
       });
       return;
     }
@@ -193,6 +186,16 @@ class Gate implements Listener {
   /** The limit is the address's, however many sockets listen on it. */
   get #isFull(): boolean {
     return this.#sockets.size >= this.#limits.maxConnections;
+  }
+
+  /** Counts a connection in; false = there are too many, and it is closed. */
+  #admit(socket: Socket): boolean {
+    if (this.#isFull) {
+      socket.destroy();
+      return false;
+    }
+    this.#track(socket);
+    return true;
   }
 
   #track(socket: Socket): void {

@@ -1,8 +1,8 @@
 import { failure, type Failure } from "../base/failure.ts";
+import { chunkSizeLine, lastChunkText } from "../codec/write-chunks.ts";
 import { requestHeadText } from "../codec/write-head.ts";
 import type { EndpointSpec } from "../model/snapshot.ts";
 import type { AttemptOptions, Chunk, OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
-import { textFromFields } from "../model/field-lines.ts";
 import { isIdempotent } from "../model/methods.ts";
 import { AttemptState } from "./attempt-state.ts";
 import type { LineMember, NativeConnection } from "./native-connection.ts";
@@ -120,13 +120,12 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
     const before = this.#takeHead();
     if (this.head.body.kind === "length") return connection.write(before, chunk);
     if (chunk.length === 0) return before === "" || connection.write(before);
-    return connection.write(`${before}${chunk.length.toString(16)}\r\n`, chunk, "\r\n");
+    return connection.write(before + chunkSizeLine(chunk.length), chunk, "\r\n");
   }
 
   #finish(connection: NativeConnection, trailers: RawHeaders | null): void {
     const before = this.#takeHead();
-    const end =
-      this.head.body.kind === "chunked" ? `0\r\n${trailers === null ? "" : textFromFields(trailers)}\r\n` : "";
+    const end = this.head.body.kind === "chunked" ? lastChunkText(trailers) : "";
     if (before !== "" || end !== "") connection.write(before + end);
   }
 

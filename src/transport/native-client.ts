@@ -127,7 +127,6 @@ export class NativeClient implements Downstream, ClientConnection, BatchMember, 
     this.#phase = "serving";
     this.#isReading = true;
     this.#isGone = false;
-    this.#bodyPaused = false;
     // The strict subset knows two options of a connection.
     this.#closeAfter = connection !== null && connection.length === "close".length;
     this.#body.begin(body);

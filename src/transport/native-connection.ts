@@ -10,6 +10,7 @@ import { dial } from "./native-dial.ts";
 import { chunkOf } from "./shared-buffer.ts";
 import { failureFromError } from "./upstream-errors.ts";
 import { writeBatch, type BatchMember } from "./write-batch.ts";
+import { writePieces } from "./write-pieces.ts";
 import type { Endpoint, PooledConnection, UpstreamPool } from "./upstream-pool.ts";
 
 /** An attempt as its connection sees it. */
@@ -117,15 +118,8 @@ export class NativeConnection implements PooledConnection, BatchMember, Timed {
   write(before: string, chunk: Chunk = "", after: string = ""): boolean {
     if (this.closed) return true;
     if (this.#outbox !== "") this.writeBatch();
-    const socket = this.#socket;
-    if (typeof chunk === "string") return socket.write(before + chunk + after, "latin1");
-    if (before === "" && after === "") return socket.write(chunk);
-    socket.cork();
-    if (before !== "") socket.write(before, "latin1");
-    let flowing = socket.write(chunk);
-    if (after !== "") flowing = socket.write(after, "latin1");
-    socket.uncork();
-    return flowing;
+    if (typeof chunk === "string") return this.#socket.write(before + chunk + after, "latin1");
+    return writePieces(this.#socket, before, chunk, after);
   }
 
   /** The attempt takes bytes again; only of the one that is being answered does that mean anything. */

@@ -1,20 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { FailureKind } from "../base/failure.ts";
-import type { DownstreamHandler, RequestHead } from "../model/exchange-types.ts";
+import type { RequestHead } from "../model/exchange-types.ts";
 import type { DownstreamSpec } from "../model/snapshot.ts";
-import type { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection, EngineEnvironment } from "./client-connection.ts";
 import { factsOf, lingerClose } from "./connection-facts.ts";
-import type { Deadlines } from "./deadlines.ts";
 import { exchangeOf, NodeExchange } from "./node-exchange.ts";
-
-/** What the library engine needs of its listener. */
-export interface NodeDownstreamEnvironment {
-  readonly handler: DownstreamHandler;
-  readonly deadlines: Deadlines;
-  /** The limits in force now. */
-  readonly limits: () => DownstreamSpec;
-}
 
 /**
  * The library engine towards clients: a `node:http` server that never listens. It is given connections that a listener
@@ -23,7 +14,7 @@ export interface NodeDownstreamEnvironment {
 export class NodeDownstream {
   readonly #server: Server;
 
-  constructor(env: NodeDownstreamEnvironment) {
+  constructor(env: EngineEnvironment) {
     this.#server = newServer(env);
     wire(this.#server, env);
     this.update(env.limits());
@@ -79,7 +70,7 @@ class NodeClient implements ClientConnection {
 /** Most pipelined requests that may wait on a connection. */
 const MAX_PIPELINED = 128;
 
-function newServer(env: NodeDownstreamEnvironment): Server {
+function newServer(env: EngineEnvironment): Server {
   const limits = env.limits();
   return createServer({
     maxHeaderSize: limits.maxHeaderBytes,
@@ -92,7 +83,7 @@ function newServer(env: NodeDownstreamEnvironment): Server {
   });
 }
 
-function wire(server: Server, env: NodeDownstreamEnvironment): void {
+function wire(server: Server, env: EngineEnvironment): void {
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     serveRequest(request, response, env);
   };
@@ -107,7 +98,7 @@ function wire(server: Server, env: NodeDownstreamEnvironment): void {
   server.on("clientError", (error: Error, socket: Socket) => onClientError(error, socket, env));
 }
 
-function serveRequest(request: IncomingMessage, response: ServerResponse, env: NodeDownstreamEnvironment): void {
+function serveRequest(request: IncomingMessage, response: ServerResponse, env: EngineEnvironment): void {
   const facts = factsOf(request.socket);
   // Bytes that were parsed after our last word on this connection are nobody's request.
   if (facts.closing || facts.ending) return;
@@ -141,7 +132,7 @@ function headFrom(request: IncomingMessage): RequestHead {
   };
 }
 
-function onClientError(error: Error, socket: Socket, env: NodeDownstreamEnvironment): void {
+function onClientError(error: Error, socket: Socket, env: EngineEnvironment): void {
   const kind = refusalOf("code" in error ? String(error.code) : "");
   // A client that vanished, or one that broke off in the middle of a body, reads no answer from us.
   if (kind === null || !socket.writable) socket.destroy();
@@ -169,7 +160,7 @@ function answerUnderWay(socket: Socket): ServerResponse | null {
   return "_httpMessage" in socket ? ((socket._httpMessage as ServerResponse | null) ?? null) : null;
 }
 
-function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: NodeDownstreamEnvironment): void {
+function refuse(socket: Socket, kind: FailureKind, cause: unknown, env: EngineEnvironment): void {
   if (factsOf(socket).closing || factsOf(socket).ending) return;
   socket.on("error", () => socket.destroy());
   socket.write(env.handler.refusal(kind, cause, factsOf(socket).peerAddress));

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import { chunkSizeLine } from "../codec/write-chunks.ts";
 
 /**
  * Relays an upstream's refusal of an upgrade to the client, head and body, with back-pressure. The connection ends after
@@ -38,9 +39,5 @@ function framingOf(answer: IncomingMessage): "length" | "chunked" | "none" {
 }
 
 function chunkOf(bytes: Buffer): Buffer {
-  return Buffer.concat([
-    Buffer.from(`${bytes.length.toString(16)}\r\n`, "latin1"),
-    bytes,
-    Buffer.from("\r\n", "latin1"),
-  ]);
+  return Buffer.concat([Buffer.from(chunkSizeLine(bytes.length), "latin1"), bytes, Buffer.from("\r\n", "latin1")]);
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeEngines } from "../support/downstream-bench.ts";
+import { describeEngines, type Bench } from "../support/downstream-bench.ts";
 import { allHeaders, header, valuesOf } from "../support/message-reader.ts";
-import { requestText } from "../support/raw-client.ts";
+import { requestText, type RawClient } from "../support/raw-client.ts";
+import type { Served } from "../support/served.ts";
 import { until, untilQuiet } from "../support/until.ts";
 
 const MIB = 1_048_576;
@@ -206,11 +207,7 @@ describeEngines("an answer", (openBench) => {
   test("waits for a client that does not read, drains when it does, and has left only then", async (t) => {
     const bench = await openBench(t);
     const size = 32 * MIB;
-    const { client, tcp } = await bench.connect();
-    client.request(GET);
-    const served = await bench.nth(0);
-    tcp.pause();
-    client.socket.pause();
+    const { client, served, readOn } = await askWithoutReading(bench);
     served.sendHead(200, ["content-length", String(size)]);
     let taken = 0;
     const { sendData } = served.downstream;
@@ -222,8 +219,7 @@ describeEngines("an answer", (openBench) => {
     await untilQuiet(() => taken, 100);
     assert.ok(taken < size, `held back after ${taken} bytes`);
     assert.ok(!served.heard.includes("sent"));
-    tcp.resume();
-    client.socket.resume();
+    readOn();
     const answer = await client.answer(20_000);
     assert.deepEqual([answer.body.length, answer.complete], [size, true]);
     await served.hears("sent");
@@ -232,19 +228,14 @@ describeEngines("an answer", (openBench) => {
 
   test("that was handed over whole has left when the client has taken it, not before", async (t) => {
     const bench = await openBench(t);
-    const { client, tcp } = await bench.connect();
-    client.request(GET);
-    const served = await bench.nth(0);
-    tcp.pause();
-    client.socket.pause();
+    const { client, served, readOn } = await askWithoutReading(bench);
     const body = Buffer.alloc(32 * MIB, "z");
     served.sendHead(200, ["content-length", String(body.length)]);
     served.downstream.sendData(body);
     served.downstream.sendEnd(null);
     await untilQuiet(() => served.heard.length, 100);
     assert.deepEqual(served.heard, ["body-end"]);
-    tcp.resume();
-    client.socket.resume();
+    readOn();
     assert.equal((await client.answer(20_000)).complete, true);
     await served.hears("sent");
   });
@@ -252,11 +243,7 @@ describeEngines("an answer", (openBench) => {
   for (const size of [10, 10_000, 4 * MIB]) {
     test(`of ${size} bytes is out of the road's buffer when none of them is said to be unsent`, async (t) => {
       const bench = await openBench(t);
-      const { client, tcp } = await bench.connect();
-      client.request(GET);
-      const served = await bench.nth(0);
-      tcp.pause();
-      client.socket.pause();
+      const { client, served, readOn } = await askWithoutReading(bench);
       const buffer = Buffer.alloc(size, "a");
       served.sendHead(200, ["content-length", String(size)]);
       const overwrite = (): boolean => {
@@ -267,11 +254,24 @@ describeEngines("an answer", (openBench) => {
       served.downstream.sendData(buffer);
       const early = overwrite();
       served.downstream.flush();
-      tcp.resume();
-      client.socket.resume();
+      readOn();
       if (!early) await until(overwrite, "the bytes to have left");
       served.downstream.sendEnd(null);
       assert.equal((await client.answer()).text, "a".repeat(size));
     });
   }
 });
+
+/** A client that has asked and does not read, with the exchange. */
+async function askWithoutReading(bench: Bench): Promise<{ client: RawClient; served: Served; readOn: () => void }> {
+  const { client, tcp } = await bench.connect();
+  client.request(GET);
+  const served = await bench.nth(0);
+  tcp.pause();
+  client.socket.pause();
+  const readOn = (): void => {
+    tcp.resume();
+    client.socket.resume();
+  };
+  return { client, served, readOn };
+}

@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import fc from "fast-check";
-import { BLOCK_WORDS, UPSTREAM_WORDS } from "../../src/base/cells.ts";
+import { UPSTREAM_WORDS } from "../../src/base/cells.ts";
 import { failure } from "../../src/base/failure.ts";
 import type { Attempt, OutgoingHead, Upstream } from "../../src/model/exchange-types.ts";
-import type { UpstreamSpec } from "../../src/model/snapshot.ts";
-import { Deadlines } from "../../src/transport/deadlines.ts";
 import { NativeUpstream } from "../../src/transport/native-upstream.ts";
 import { okText, startRawUpstream, type RawUpstream, type UpstreamConnection } from "../support/raw-upstream.ts";
 import { RecordingSink } from "../support/recording-sink.ts";
 import { until, untilQuiet } from "../support/until.ts";
+import { openUpstream, PLAIN_HEAD, type UpstreamLimits } from "../support/upstream-bench.ts";
 
 /** One try with what its caller hears. */
 interface Call {
@@ -29,13 +28,8 @@ interface Bench {
   readonly connection: () => UpstreamConnection;
 }
 
-interface Limits {
-  readonly pool?: Partial<UpstreamSpec["pool"]>;
-  readonly timeouts?: Partial<UpstreamSpec["timeouts"]>;
-}
-
 /** A bench that has one idle connection, which has served once; from then on the upstream stays silent. */
-async function warmBench(t: TestContext, limits: Limits = {}): Promise<Bench> {
+async function warmBench(t: TestContext, limits: UpstreamLimits = {}): Promise<Bench> {
   const bench = await coldBench(t, limits);
   assert.equal(await bench.ask("/warm").sink.over(), "end");
   bench.raw.onRequest = null;
@@ -44,20 +38,11 @@ async function warmBench(t: TestContext, limits: Limits = {}): Promise<Bench> {
   return bench;
 }
 
-async function coldBench(t: TestContext, { pool, timeouts }: Limits = {}): Promise<Bench> {
+async function coldBench(t: TestContext, { pool, timeouts }: UpstreamLimits = {}): Promise<Bench> {
   const raw = await startRawUpstream(t);
-  const spec: UpstreamSpec = {
-    name: "v1",
-    endpoints: [{ scheme: "http", host: "127.0.0.1", port: raw.port }],
-    timeouts: {
-      connectTimeoutMs: 1_000,
-      responseHeadTimeoutMs: 20_000,
-      idleTimeoutMs: 20_000,
-      requestTimeoutMs: 0,
-      ...timeouts,
-    },
+  const { upstream, counters } = openUpstream(t, NativeUpstream, raw.port, {
+    timeouts: { responseHeadTimeoutMs: 20_000, idleTimeoutMs: 20_000, ...timeouts },
     pool: {
-      minConnections: 0,
       maxConnections: 1,
       maxPending: 64,
       acquireTimeoutMs: 20_000,
@@ -65,39 +50,19 @@ async function coldBench(t: TestContext, { pool, timeouts }: Limits = {}): Promi
       pipelining: 4,
       ...pool,
     },
-    tls: null,
-    maxHeaderBytes: 65_536,
-    digest: "test",
-  };
-  const counters = new Float64Array(BLOCK_WORDS);
-  const upstream = new NativeUpstream(spec, {
-    counters,
-    threads: 1,
-    deadlines: new Deadlines(10, () => performance.now()),
   });
-  t.after(() => upstream.close(0));
   return {
     raw,
     upstream,
     counters,
     ask: (target, head = {}, freshConnection = false) => {
       const sink = new RecordingSink();
-      return { sink, attempt: upstream.open({ ...PLAIN, target, ...head }, sink, { freshConnection }) };
+      return { sink, attempt: upstream.open({ ...PLAIN_HEAD, target, ...head }, sink, { freshConnection }) };
     },
     targets: () => raw.requests.map(({ target }) => target),
     connection: () => raw.connections[0] as UpstreamConnection,
   };
 }
-
-const PLAIN: OutgoingHead = {
-  method: "GET",
-  target: "/",
-  fields: "host: a\r\n",
-  body: { kind: "none" },
-  expectsContinue: false,
-  hasTrailers: false,
-  bodyFollowsLater: false,
-};
 
 const COUNTED = ["active", "idle", "pending"] as const;
 
@@ -398,14 +363,20 @@ test("a caller that leaves inside its answer does not disturb those behind it", 
   assert.equal(first.sink.body, "part");
 });
 
-test("a caller that has held up the connection and leaves lets it flow again", async (t) => {
-  const bench = await warmBench(t);
+/** Two callers in line on one connection, both answered; the first takes no more of its answer than it has got. */
+async function heldUp(bench: Bench, answer: string): Promise<[Call, Call]> {
   const [first, second] = [bench.ask("/1"), bench.ask("/2")];
   first.sink.flowing = false;
   await arrived(bench, 2);
-  bench.connection().send(okText("y".repeat(8_000_000)) + okText("/2"));
+  bench.connection().send(okText(answer) + okText("/2"));
   await until(() => first.sink.body !== "", "the first bytes");
-  await untilQuiet(() => first.sink.body.length, 40);
+  await untilQuiet(() => first.sink.body.length, 50);
+  return [first, second];
+}
+
+test("a caller that has held up the connection and leaves lets it flow again", async (t) => {
+  const bench = await warmBench(t);
+  const [first, second] = await heldUp(bench, "y".repeat(8_000_000));
   first.attempt.abort(failure("client-gone"));
   assert.deepEqual(await stories([second]), ["/2"]);
 });
@@ -493,13 +464,8 @@ test("the head timeout of one behind fails that one alone", async (t) => {
 
 test("a slow reader in front holds up those behind it, and nothing is lost or mixed", async (t) => {
   const bench = await warmBench(t);
-  const [first, second] = [bench.ask("/1"), bench.ask("/2")];
-  first.sink.flowing = false;
-  await arrived(bench, 2);
   const large = "0123456789".repeat(800_000);
-  bench.connection().send(okText(large) + okText("/2"));
-  await until(() => first.sink.body !== "", "the first bytes");
-  await untilQuiet(() => first.sink.body.length, 50);
+  const [first, second] = await heldUp(bench, large);
   assert.ok(first.sink.body.length < large.length, "held back");
   assert.deepEqual(second.sink.heard, []);
   first.sink.flowing = true;
@@ -511,12 +477,7 @@ test("a slow reader in front holds up those behind it, and nothing is lost or mi
 
 test("a caller behind that takes more does not let the one in front be flooded", async (t) => {
   const bench = await warmBench(t);
-  const [first, second] = [bench.ask("/1"), bench.ask("/2")];
-  first.sink.flowing = false;
-  await arrived(bench, 2);
-  bench.connection().send(okText("y".repeat(8_000_000)) + okText("/2"));
-  await until(() => first.sink.body !== "", "the first bytes");
-  await untilQuiet(() => first.sink.body.length, 40);
+  const [first, second] = await heldUp(bench, "y".repeat(8_000_000));
   const before = first.sink.body.length;
   second.attempt.resume();
   await untilQuiet(() => first.sink.body.length, 40);

@@ -1,21 +1,19 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, test, type TestContext } from "node:test";
-import { BLOCK_WORDS, UPSTREAM_WORDS } from "../../src/base/cells.ts";
+import { UPSTREAM_WORDS } from "../../src/base/cells.ts";
 import { failure } from "../../src/base/failure.ts";
 import type { Attempt, OutgoingHead, Upstream } from "../../src/model/exchange-types.ts";
-import type { UpstreamSpec } from "../../src/model/snapshot.ts";
-import { Deadlines } from "../../src/transport/deadlines.ts";
 import { LibraryUpstream } from "../../src/transport/library-upstream.ts";
 import { NativeUpstream } from "../../src/transport/native-upstream.ts";
-import type { UpstreamEnvironment } from "../../src/transport/upstream-pool.ts";
 import { answering, okText, startRawUpstream, type RawUpstream } from "../support/raw-upstream.ts";
 import { RecordingSink } from "../support/recording-sink.ts";
 import { until, untilQuiet } from "../support/until.ts";
+import { openUpstream, PLAIN_HEAD, type UpstreamEngine, type UpstreamLimits } from "../support/upstream-bench.ts";
 
 /** What carries an attempt; the laws are the same for all. `special` makes the library engine take node:http. */
 interface Carrier {
-  readonly Engine: new (spec: UpstreamSpec, env: UpstreamEnvironment) => Upstream;
+  readonly Engine: UpstreamEngine;
   readonly special: boolean;
   readonly pipelining: number;
 }
@@ -35,60 +33,22 @@ interface Bench {
   readonly open: (sink: RecordingSink, head?: Partial<OutgoingHead>, freshConnection?: boolean) => Attempt;
 }
 
-interface Limits {
-  readonly timeouts?: Partial<UpstreamSpec["timeouts"]>;
-  readonly pool?: Partial<UpstreamSpec["pool"]>;
+interface Limits extends UpstreamLimits {
   readonly port?: number;
 }
 
 async function benchFor(t: TestContext, carrier: Carrier, limits: Limits = {}): Promise<Bench> {
   const raw = await startRawUpstream(t);
-  const spec: UpstreamSpec = {
-    name: "v1",
-    endpoints: [{ scheme: "http", host: "127.0.0.1", port: limits.port ?? raw.port }],
-    timeouts: {
-      connectTimeoutMs: 1000,
-      responseHeadTimeoutMs: 5000,
-      idleTimeoutMs: 5000,
-      requestTimeoutMs: 0,
-      ...limits.timeouts,
-    },
-    pool: {
-      minConnections: 0,
-      maxConnections: 8,
-      maxPending: 8,
-      acquireTimeoutMs: 1000,
-      idleTimeoutMs: 4000,
-      pipelining: carrier.pipelining,
-      ...limits.pool,
-    },
-    tls: null,
-    maxHeaderBytes: 65_536,
-    digest: "test",
-  };
-  const counters = new Float64Array(BLOCK_WORDS);
-  const upstream = new carrier.Engine(spec, {
-    counters,
-    threads: 1,
-    deadlines: new Deadlines(10, () => performance.now()),
+  const { upstream, counters } = openUpstream(t, carrier.Engine, limits.port ?? raw.port, {
+    ...limits,
+    pool: { pipelining: carrier.pipelining, ...limits.pool },
   });
-  t.after(() => upstream.close(0));
   return {
     raw,
     upstream,
     counters,
-    open: (sink, head = {}, freshConnection = false) => {
-      const plain: OutgoingHead = {
-        method: "GET",
-        target: "/",
-        fields: "host: a\r\n",
-        body: { kind: "none" },
-        expectsContinue: false,
-        hasTrailers: carrier.special,
-        bodyFollowsLater: false,
-      };
-      return upstream.open({ ...plain, ...head }, sink, { freshConnection });
-    },
+    open: (sink, head = {}, freshConnection = false) =>
+      upstream.open({ ...PLAIN_HEAD, hasTrailers: carrier.special, ...head }, sink, { freshConnection }),
   };
 }
 
