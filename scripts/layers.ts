@@ -7,7 +7,7 @@ import { builtinModules } from "node:module";
 export const FLOORS: readonly (readonly string[])[] = [
   ["base"],
   ["model"],
-  ["config", "codec"],
+  ["config", "policy", "codec"],
   ["transport", "journal", "telemetry"],
   ["proxy"],
   ["control"],
@@ -15,7 +15,7 @@ export const FLOORS: readonly (readonly string[])[] = [
 ];
 
 /** Folders whose code is pure: no clock, chance, timer, process, socket or logger. */
-export const PURE_FOLDERS: readonly string[] = ["base", "model", "config", "codec"];
+export const PURE_FOLDERS: readonly string[] = ["base", "model", "config", "policy", "codec"];
 
 /** Modules that a pure folder may import from Node. Everything else of Node does I/O or reads the world. */
 export const PURE_NODE_MODULES: readonly string[] = ["node:crypto", "node:stream"];

@@ -63,6 +63,8 @@ try {
     snapshot: start.snapshot,
     pages: start.pages,
     words: new Int32Array(start.words),
+    gates: new Int32Array(start.gates),
+    index: start.index,
     threads: start.threads,
     clock: systemClock,
     random: Math.random,

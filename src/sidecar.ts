@@ -1,5 +1,6 @@
 /** Wiring of a whole sidecar: config, store, threads, servers. `cli/run.ts` gives it a process around it. */
 import { availableParallelism } from "node:os";
+import { CONTROL_WORDS } from "./base/cells.ts";
 import type { StateEvent, StateEventSink } from "./base/state-event.ts";
 import { liveViews } from "./admin/live-views.ts";
 import { openAdminServer, type AdminServer } from "./admin/server.ts";
@@ -7,6 +8,7 @@ import type { Config } from "./config/config.ts";
 import { referencedFiles } from "./config/compile.ts";
 import { formatProblems } from "./config/print.ts";
 import { parseConfig, type Problem } from "./config/parse.ts";
+import { checkBodyFiles } from "./config/static-answer.ts";
 import { CellTable } from "./control/cell-table.ts";
 import { checkCertificates } from "./control/cert-files.ts";
 import { readConfig, resolveBeside, type ConfigReading } from "./control/config-reading.ts";
@@ -14,6 +16,9 @@ import { ConfigSource } from "./control/config-source.ts";
 import { drainTraffic } from "./control/drain.ts";
 import { openLabThread, type LabThread } from "./control/lab-supervisor.ts";
 import { openSnapshotStore, type ProposeResult, type SnapshotStore } from "./control/snapshot-store.ts";
+import { healthReports } from "./control/health-reports.ts";
+import { openWatchers, type Watchers } from "./control/watchers.ts";
+import { circuitByHand } from "./control/circuit-by-hand.ts";
 import { openThreadPool } from "./control/thread-pool.ts";
 import type { TrafficPlane } from "./control/traffic-plane.ts";
 import { openAuditLog, type AuditLog } from "./journal/audit-log.ts";
@@ -54,7 +59,7 @@ export function readConfigFile(path: string, env: NodeJS.ProcessEnv): Promise<Co
     path,
     parse: (text) => parseConfig(text, { format: "auto", env }),
     referencedFiles,
-    checkFiles: checkCertificates,
+    checkFiles: (config, files) => [...checkCertificates(config, files), ...checkBodyFiles(config, files)],
   });
 }
 
@@ -94,6 +99,7 @@ interface Parts {
   readonly store: SnapshotStore;
   readonly source: ConfigSource<ProposeResult>;
   readonly cells: CellTable;
+  readonly watchers: Watchers;
   readonly plane: TrafficPlane;
   readonly lab: LabThread | null;
   readonly auditLog: AuditLog;
@@ -118,11 +124,14 @@ async function openParts(
   if (stateDir !== null) await openStateFolder(stateDir);
   const auditLog = await openAuditLog(stateDir, onEvent);
   const overlayFile = openOverlayFile(stateDir, onEvent);
-  const cells = new CellTable();
+  const cells = new CellTable(CONTROL_WORDS, dataThreads(config));
   const cause: Cause = { by: "start", actor: "process", reason: "the process started", action: "start" };
   const opened = await openSnapshotStore(reading, cause, { clock: systemClock, cells, overlayFile, auditLog, onEvent });
   if (!opened.ok) throw new ConfigRefused(opened.problems);
   const { store } = opened;
+  const watchers = openWatchers({ cells, clock: systemClock, random: Math.random, onEvent });
+  watchers.apply(store.current);
+  store.subscribe((snapshot) => watchers.apply(snapshot));
   const lab = config.runtime.threads === "inline" ? null : openLab(config, onEvent);
   const plane = await openPlane(config, store, cells, lab, onEvent);
   store.subscribe((snapshot) => plane.publish(snapshot));
@@ -133,7 +142,13 @@ async function openParts(
     onEvent,
   });
   const state = { ready: false, draining: false };
-  return { state, store, source, cells, plane, lab, auditLog, startedAtMs: systemClock.wallMs() };
+  return { state, store, source, cells, watchers, plane, lab, auditLog, startedAtMs: systemClock.wallMs() };
+}
+
+/** Threads that carry traffic: the control thread itself counts as one. */
+function dataThreads({ runtime: { threads } }: Config): number {
+  if (threads === "inline") return 1;
+  return threads === 0 ? availableParallelism() : threads;
 }
 
 function openLab({ log: { level } }: Config, onEvent: StateEventSink): LabThread {
@@ -165,7 +180,7 @@ async function openPlane(
       accessWriter,
     });
   }
-  const count = threads === 0 ? availableParallelism() : threads;
+  const count = cells.threads;
   return openThreadPool({ entry: entry("data-thread"), count, listeners, engine, snapshot, cells, lab, onEvent });
 }
 
@@ -188,7 +203,14 @@ async function openServers(path: string, parts: Parts, onEvent: StateEventSink):
       isReady: () => state.ready,
       isDraining: () => state.draining,
     });
-    const actions = { propose: store.propose.bind(store), reload: (cause: Cause) => source.reloadNow(cause) };
+    const circuit = circuitByHand({
+      watch: parts.watchers.circuits,
+      snapshot: () => store.current,
+      auditLog: parts.auditLog,
+      clock: systemClock,
+      onEvent,
+    });
+    const actions = { propose: store.propose.bind(store), reload: (cause: Cause) => source.reloadNow(cause), circuit };
     const { host, port, tokenFile } = config.admin;
     const token = tokenFile === null ? null : resolveBeside(path, tokenFile);
     admin = await openAdminServer({ host, port, tokenFile: token, views, actions, clock: systemClock, onEvent });
@@ -212,7 +234,7 @@ async function openServers(path: string, parts: Parts, onEvent: StateEventSink):
   return { admin, metrics };
 }
 
-function metricsSourceOf({ cells, lab, plane, store }: Parts): MetricsSource {
+function metricsSourceOf({ cells, lab, plane, store, watchers }: Parts): MetricsSource {
   return {
     series: () => cells.series(),
     regions: () => cells.regions(),
@@ -220,6 +242,9 @@ function metricsSourceOf({ cells, lab, plane, store }: Parts): MetricsSource {
     reloads: () => ({ ...store.reloadCounts, lastOk: store.lastReload.ok }),
     threads: () => [{ kind: "control", state: "running", count: 1 }, ...plane.threads(), ...(lab?.threads() ?? [])],
     threadRestarts: () => [...plane.restarts(), ...(lab?.restarts() ?? [])],
+    health: () => healthReports(watchers.prober.readings()),
+    circuits: () => watchers.circuits.reports(),
+    outliers: () => watchers.outliers.reports(),
     controlWords: cells.words,
   };
 }
@@ -237,12 +262,13 @@ function addressesOf(
 }
 
 async function stop(parts: Parts, servers: Servers, onEvent: StateEventSink): Promise<void> {
-  const { lab, plane, source, state, store } = parts;
+  const { lab, plane, source, state, store, watchers } = parts;
   state.ready = false;
   state.draining = true;
   const { lameDuckMs, deadlineMs } = store.config.runtime.drain;
   await source.close();
   await drainTraffic({ plane, lameDuckMs, deadlineMs, onEvent });
+  await watchers.close();
   await store.close();
   await parts.auditLog.close();
   await Promise.all([lab?.stop(), servers.admin?.close(), servers.metrics?.close()]);

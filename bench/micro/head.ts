@@ -30,6 +30,7 @@ const additions: AnswerAdditions = {
   versionHeader: "x-crossfade-upstream",
   servedBy: "v1",
   requestId: add.requestId,
+  fallback: null,
   mintedCookie: null,
 };
 

@@ -28,10 +28,10 @@ export const DASHBOARD_PAGE = `<!doctype html>
   <p id="notes" class="notice" role="status" hidden></p>
   <div id="announce" class="visually-hidden" aria-live="polite"></div>
   <div id="routes" class="routes"></div>
+  <section class="card wide" aria-label="Upstreams"><h2>Upstreams</h2><div id="upstreams"></div></section>
   <div class="logs">
     <section class="card" aria-label="Events"><h2>Events</h2><ol id="events" class="feed"></ol></section>
     <section class="card" aria-label="Changes"><h2>Changes</h2><ol id="audit" class="feed"></ol></section>
-    <section class="card" aria-label="Upstreams"><h2>Upstreams</h2><p id="upstreams" class="muted"></p></section>
   </div>
   <p id="process" class="muted"></p>
 </main>

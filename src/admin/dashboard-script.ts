@@ -1,3 +1,5 @@
+import { DASHBOARD_UPSTREAMS } from "./dashboard-upstreams.ts";
+
 /**
  * The script of the dashboard, for the browser. It asks for the status each second and listens to the event stream
  * with the token in a header. All texts from the server go in as text, never as markup.
@@ -6,6 +8,7 @@ export const DASHBOARD_SCRIPT = String.raw`"use strict";
 const TOKEN_KEY = "crossfade-token";
 const POLL_MS = 1000;
 const FEED_LENGTH = 60;
+const OVERLOAD_TEXTS = { 1: "no shadows are sent.", 2: "low priority routes get 503.", 3: "only high priority routes are served." };
 const CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 const $ = (id) => document.getElementById(id);
 const cards = new Map();
@@ -87,7 +90,7 @@ function makeCard(name) {
   const part = {
     title: el("h2", { textContent: name }), state: el("span", { className: "pill" }), flow: el("span", { className: "muted" }),
     wanted: el("i"), measured: el("i"), left: el("b"), right: el("b"), counts: el("div", { className: "muted" }),
-    rows: { baseline: numbersRow("baseline"), candidate: numbersRow("candidate"), none: numbersRow("none") },
+    rows: { baseline: numbersRow("baseline"), candidate: numbersRow("candidate"), none: numbersRow("none"), fallback: numbersRow("fallback") },
     share: el("input", { className: "share", placeholder: "25%", required: true, pattern: "\\d{1,3}(\\.\\d{1,4})?\\s*%?" }),
     rollback: el("button", { type: "button", className: "danger", textContent: "Roll back" }),
     kill: el("button", { type: "button", className: "danger" }),
@@ -139,13 +142,20 @@ function showRoute(part, route) {
   part.measured.style.width = measured + "%";
   part.bar.setAttribute("aria-label", "Share of the candidate: " + percent + "%");
   part.thin.setAttribute("aria-label", "Measured share of the candidate: " + measured.toFixed(2) + "%");
-  put(part.counts, "measured " + measured.toFixed(2) + "% of " + decided.toLocaleString() + " decisions \u00b7 " + route.inFlight + " in flight");
-  for (const arm of ["baseline", "candidate", "none"]) showNumbers(part.rows[arm], route.answers[arm]);
-  part.rows.none.row.hidden = CLASSES.every((name) => route.answers.none[name] === 0);
+  put(part.counts, "measured " + measured.toFixed(2) + "% of " + decided.toLocaleString() + " decisions \u00b7 " + route.inFlight + " in flight" + rescues(route));
+  for (const arm of Object.keys(part.rows)) showNumbers(part.rows[arm], route.answers[arm]);
+  for (const arm of ["none", "fallback"]) part.rows[arm].row.hidden = CLASSES.every((name) => route.answers[arm][name] === 0);
   part.rows.candidate.row.hidden = part.form.hidden = route.candidate === null;
   put(part.kill, route.killed ? "Lift kill" : "Kill");
   part.kill.classList.toggle("on", route.killed);
   part.kill.disabled = allKilled;
+}
+
+function rescues({ retries, fallbacks, shed }) {
+  const { none, ...answered } = fallbacks;
+  const served = Object.values(answered).reduce((sum, count) => sum + count, 0);
+  return [[retries, "retries"], [served, "fallbacks"], [none, "without fallback"], [shed, "shed"]]
+    .filter(([count]) => count > 0).map(([count, what]) => " \u00b7 " + count.toLocaleString() + " " + what).join("");
 }
 
 function showNumbers(row, answers) {
@@ -170,6 +180,7 @@ function showStatus(status) {
   const notes = [];
   if (!status.lastReload.ok) notes.push("The last reload was refused, the config before it is in force:", ...status.lastReload.problems);
   if (status.restartNeeded.length > 0) notes.push("Only a restart brings into force: " + status.restartNeeded.join(", "));
+  if (status.overloadStage > 0) notes.push("Overload, stage " + status.overloadStage + ": " + OVERLOAD_TEXTS[status.overloadStage]);
   if (status.overlayIsBehind) notes.push("A change is in force that could not be written to disk yet.");
   $("notes").hidden = notes.length === 0;
   put($("notes"), notes.join("\n"));
@@ -179,9 +190,10 @@ function showStatus(status) {
     if (!cards.has(route.name)) { cards.set(route.name, makeCard(route.name)); $("routes").append(cards.get(route.name).card); }
     showRoute(cards.get(route.name), route);
   }
-  put($("upstreams"), status.upstreams.map((up) => up.name + "  " + up.endpoints.join(", ") + "  (" + up.connections.active + " active, " + up.connections.idle + " idle, " + up.connections.pending + " waiting)").join("\n"));
+  showUpstreams(status);
 }
 
+${DASHBOARD_UPSTREAMS}
 function duration(ms) {
   const seconds = Math.floor(ms / 1000);
   const [d, h, m] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
@@ -219,9 +231,10 @@ function when(at) {
 }
 
 function showEvent(data) {
-  const { at, level, message, route, actor } = JSON.parse(data);
+  const { at, level, message, route, upstream, endpoint, actor } = JSON.parse(data);
   if (at === undefined) return;
-  const text = message + (route ? ": " + route : "") + (actor ? " by " + actor : "");
+  const about = route || (upstream ? upstream + (endpoint ? " " + endpoint : "") : "");
+  const text = message + (about ? ": " + about : "") + (actor ? " by " + actor : "");
   $("events").prepend(el("li", { className: level }, when(at), text));
   while ($("events").childElementCount > FEED_LENGTH) $("events").lastChild.remove();
   refreshAudit();

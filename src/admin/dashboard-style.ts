@@ -24,6 +24,7 @@ h2 { font-size: 1.05rem; margin: 0; }
 .spacer { flex: 1; }
 .pill { border: 1px solid var(--line); border-radius: 999px; padding: .1rem .7rem; font-size: .85rem; background: var(--card); }
 .pill.good { color: var(--good); border-color: currentColor; }
+.pill.warn { color: var(--candidate); border-color: currentColor; }
 .pill.bad { color: var(--bad); border-color: currentColor; font-weight: 600; }
 .muted { color: var(--muted); font-size: .87rem; }
 .notice { border-left: 4px solid var(--bad); background: var(--card); padding: .6rem .9rem; margin: 0 0 1rem; border-radius: 4px; white-space: pre-line; }
@@ -31,9 +32,25 @@ h2 { font-size: 1.05rem; margin: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem; }
 .card.killed { border-color: var(--bad); }
 .card > div + div, .card > table, .card > form { margin-top: .8rem; }
+.card.wide { margin-top: 1rem; }
+h3 { font-size: 1rem; margin: 0; }
+.upstream { padding: .7rem 0 .5rem; border-bottom: 1px solid var(--line); }
+.upstream:last-child { border-bottom: 0; }
+.upstream button { padding: .1rem .7rem; font-size: .85rem; }
+ul.endpoints { list-style: none; margin: .4rem 0 0; padding: 0; font-size: .9rem; }
+ul.endpoints li { padding: .2rem 0; overflow-wrap: anywhere; }
+.dot { width: .8rem; height: .8rem; border: 2px solid var(--muted); border-radius: 50%; flex: none; }
+.dot.healthy { background: var(--good); border-color: var(--good); }
+.dot.unhealthy { background: var(--bad); border-color: var(--bad); border-radius: 0; }
+.dot.ejected { border-color: var(--bad); border-radius: 0; }
+.dot.unknown { border-style: dashed; }
+.state { color: var(--muted); }
+.state.unhealthy, .state.ejected { color: var(--bad); font-weight: 600; }
 .row { display: flex; flex-wrap: wrap; gap: .5rem .75rem; align-items: center; }
 .bar { display: flex; height: 1.5rem; border-radius: 6px; overflow: hidden; background: var(--baseline); border: 1px solid var(--line); }
 .bar.thin { height: .55rem; }
+.bar.countdown { background: transparent; margin-top: .35rem; max-width: 24rem; }
+.bar.countdown > i { background: var(--bad); margin-left: 0; }
 .bar > i { background: var(--candidate); width: 0; margin-left: auto; transition: width .4s ease-out;
   background-image: repeating-linear-gradient(135deg, transparent 0 6px, rgb(255 255 255 / .18) 6px 12px); }
 .ends { display: flex; justify-content: space-between; gap: 1rem; font-variant-numeric: tabular-nums; }

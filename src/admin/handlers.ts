@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { shareFromText } from "../config/units.ts";
+import type { CircuitDeed } from "../control/circuit-by-hand.ts";
 import type { Edit, Refusal, RefusalCode } from "../control/edit.ts";
 import { problemText } from "../control/problem-text.ts";
 import type { ProposeResult } from "../control/snapshot-store.ts";
@@ -48,6 +49,18 @@ export const ADMIN_ROWS: readonly AdminRow[] = [
   { method: "POST", path: "/api/v1/routes/{route}/rollback", operationId: "rollBack", handle: rollBack },
   { method: "PUT", path: "/api/v1/kill", operationId: "kill", handle: kill },
   { method: "DELETE", path: "/api/v1/kill", operationId: "unkill", handle: unkill },
+  {
+    method: "POST",
+    path: "/api/v1/upstreams/{upstream}/circuit/reset",
+    operationId: "resetCircuit",
+    handle: (request, context) => changeCircuit(request, context, "reset"),
+  },
+  {
+    method: "POST",
+    path: "/api/v1/upstreams/{upstream}/circuit/trip",
+    operationId: "tripCircuit",
+    handle: (request, context) => changeCircuit(request, context, "trip"),
+  },
   { method: "POST", path: "/api/v1/reload", operationId: "reload", handle: reload },
   { method: "GET", path: "/api/v1/events", operationId: "getEvents", handle: () => ({ kind: "events" }) },
   { method: "GET", path: "/api/v1/audit", operationId: "getAudit", handle: showAudit },
@@ -118,6 +131,19 @@ async function unkill({ actor, message }: AdminRequest, context: HandlerContext)
   const routes = routesOf(body);
   const wish = { actor, reason: reasonOf(body), action: actionOf("unkill", routes) };
   return propose(context, wish, { kind: "unkill", routes });
+}
+
+async function changeCircuit(
+  { params, actor, message }: AdminRequest,
+  { actions, views }: HandlerContext,
+  deed: CircuitDeed,
+): Promise<AdminReply> {
+  const name = params["upstream"] as string;
+  const reason = reasonOf(await readJsonBody(message, ["reason"]));
+  const result = await actions.circuit({ by: "admin", actor, reason, action: `circuit ${name} ${deed}` }, name, deed);
+  if (!result.ok) throw new AdminError(result.code === "no_circuit" ? 409 : 404, result.code, result.message);
+  const upstream = views.status().upstreams.find((view) => view.name === name);
+  return ok({ outcome: "applied", generation: result.generation, upstream });
 }
 
 async function reload({ actor, message }: AdminRequest, { actions }: HandlerContext): Promise<AdminReply> {

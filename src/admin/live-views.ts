@@ -1,6 +1,4 @@
-import { UPSTREAM_WORDS } from "../base/cells.ts";
 import type { Clock } from "../base/clock.ts";
-import { textFromEndpoint } from "../config/address.ts";
 import { effectiveConfig } from "../config/print.ts";
 import { routeNamed } from "../control/edit.ts";
 import { problemText } from "../control/problem-text.ts";
@@ -8,7 +6,8 @@ import type { SnapshotStore } from "../control/snapshot-store.ts";
 import type { AuditLog } from "../journal/audit-log.ts";
 import type { ScrapeView } from "../telemetry/scrape-view.ts";
 import { countsByRoute, detailOfRoute, viewOfRoute } from "./route-view.ts";
-import type { AdminViews, RouteDetailView, StatusView, UpstreamView } from "./views.ts";
+import { viewsOfUpstreams } from "./upstream-view.ts";
+import type { AdminViews, RouteDetailView, StatusView } from "./views.ts";
 
 /** Where the views of a running process come from. */
 export interface ViewSources {
@@ -61,7 +60,8 @@ function statusOf({ store, clock, startedAtMs, version, scrape, isReady, isDrain
     draining: isDraining(),
     killed: snapshot.killed,
     routes: snapshot.routes.map((route) => viewOfRoute(route, snapshot, store.overlay, counts.get(route.name))),
-    upstreams: upstreamsOf(seen, snapshot),
+    upstreams: viewsOfUpstreams(seen, snapshot),
+    overloadStage: seen.overloadStage,
     threads: seen.threads,
     lastReload: { ok, at: new Date(atMs).toISOString(), problems: problems.map(problemText) },
     reloads: { applied, refused, unchanged },
@@ -75,17 +75,4 @@ function routeOf({ store, scrapeRoute }: ViewSources, name: string): RouteDetail
   const route = routeNamed(snapshot, name);
   if (route === null) return null;
   return detailOfRoute(route, viewOfRoute(route, snapshot, store.overlay, countsByRoute(scrapeRoute(name)).get(name)));
-}
-
-function upstreamsOf(scrape: ScrapeView, { upstreams }: SnapshotStore["current"]): UpstreamView[] {
-  const words = new Map(scrape.upstreams.map((totals) => [totals.upstream, totals.words]));
-  return upstreams.map(({ name, endpoints }) => {
-    const gaugeOf = (word: number) => words.get(name)?.[word] ?? 0;
-    const { active, idle, pending } = UPSTREAM_WORDS;
-    return {
-      name,
-      endpoints: endpoints.map(textFromEndpoint),
-      connections: { active: gaugeOf(active), idle: gaugeOf(idle), pending: gaugeOf(pending) },
-    };
-  });
 }

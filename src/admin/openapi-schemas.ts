@@ -28,6 +28,11 @@ export const SCHEMAS = {
     },
     ["outcome", "generation", "durable", "killed", "killedRoutes", "warnings"],
   ),
+  CircuitChange: object({
+    outcome: choice(["applied"], "It is done."),
+    generation: count("The generation in force; circuits do not change it."),
+    upstream: ref("Upstream"),
+  }),
   Cause: object(
     {
       by: choice(["start", "file", "signal", "admin", "rollout"], "Where the change came from."),
@@ -49,6 +54,12 @@ export const SCHEMAS = {
     killed: { type: "boolean", description: "All routes are killed." },
     routes: list(ref("Route")),
     upstreams: list(ref("Upstream")),
+    overloadStage: {
+      type: "integer",
+      minimum: 0,
+      maximum: 3,
+      description: "Of the worst data thread: 1 sheds shadows, 2 low priority routes, 3 also normal ones.",
+    },
     threads: list(
       object({ kind: text("control, data or lab."), state: text("What it does."), count: count("How many.") }),
     ),
@@ -78,6 +89,31 @@ export const SCHEMAS = {
       active: count("Carry a request."),
       idle: count("Wait for one."),
       pending: count("Requests that wait for a connection."),
+    }),
+    circuit: orNull(ref("Circuit"), "That of the upstream as a whole; null = it has none."),
+    endpointStates: list(ref("Endpoint")),
+  }),
+  Endpoint: object({
+    endpoint: text("Such as http://127.0.0.1:9001."),
+    health: choice(["unchecked", "unknown", "healthy", "unhealthy"], "What the checks say."),
+    healthSince: orNull(moment("Since when."), "null = nobody checks it."),
+    healthReason: orNull(text("Why the last check failed."), "null = it passed."),
+    ejected: { type: "boolean", description: "Out, because it did worse than the others." },
+    backInMs: count("Milliseconds until an ejected one comes back."),
+    circuit: orNull(ref("Circuit"), "null = it has none of its own."),
+  }),
+  Circuit: object({
+    state: choice(["closed", "open", "half-open"], "Its state."),
+    since: orNull(moment("Since when."), "null = it never was in another state."),
+    retryInMs: orNull(
+      count("Milliseconds until it lets requests through to see."),
+      "null = not open, or not by itself.",
+    ),
+    opened: count("How often it opened since the process started."),
+    window: object({
+      requests: count("Requests in its window."),
+      failures: count("Failures among them."),
+      slow: count("Slow ones among them."),
     }),
   }),
   Config: object({
@@ -128,6 +164,10 @@ function moment(description: string): object {
   return { type: "string", format: "date-time", description };
 }
 
+function orNull(schema: object, description: string): object {
+  return { anyOf: [schema, { type: "null" }], description };
+}
+
 function choice(values: readonly string[], description: string): object {
   return { type: "string", enum: values, description };
 }
@@ -149,6 +189,15 @@ function routeFields(): Readonly<Record<string, object>> {
       baseline: count("Decisions for the baseline."),
       candidate: count("Decisions for the candidate."),
     }),
-    answers: object({ baseline: classes, candidate: classes, none: classes }),
+    answers: object({ baseline: classes, candidate: classes, none: classes, fallback: classes }),
+    retries: count("Tries that were repeated."),
+    fallbacks: object({
+      arm: count("Answered by the other arm."),
+      stale: count("Answered by an older answer."),
+      static: count("Answered by a fixed answer."),
+      upstream: count("Answered by another upstream."),
+      none: count("No fallback could answer."),
+    }),
+    shed: count("Requests turned away under overload."),
   };
 }

@@ -4,6 +4,7 @@ const REASON = text("Why; recorded. At most 512 characters on one line.");
 const ROUTES = { ...list(text("A route's name.")), minItems: 1, description: "Left out: all routes." };
 
 const ROUTE_PARAMETER = { name: "route", in: "path", required: true, schema: { type: "string" } };
+const UPSTREAM_PARAMETER = { name: "upstream", in: "path", required: true, schema: { type: "string" } };
 const ACTOR_PARAMETER = {
   name: "x-crossfade-actor",
   in: "header",
@@ -16,8 +17,8 @@ const ERROR_MEANINGS: Readonly<Record<string, string>> = {
   "400": "The request is not understood.",
   "401": "No token, or not the right one.",
   "403": "Another host name or web page than the server's own.",
-  "404": "No such route.",
-  "409": "It does not fit what is in force: no candidate, all routes killed, or overtaken by a later rollback.",
+  "404": "No such route or upstream.",
+  "409": "It does not fit what is in force: no candidate, no circuit, all routes killed, or overtaken by a rollback.",
   "413": "The body is larger than 64 KiB.",
   "415": "The body is not application/json.",
   "422": "The config was refused; the one before it stays in force.",
@@ -76,6 +77,12 @@ export const OPENAPI = {
         body: object({ routes: ROUTES, reason: REASON }, []),
         errors: ["404", "409", "503"],
       }),
+    },
+    "/api/v1/upstreams/{upstream}/circuit/reset": {
+      post: circuitDeed("resetCircuit", "Closes the circuits of an upstream, at once and without slow start."),
+    },
+    "/api/v1/upstreams/{upstream}/circuit/trip": {
+      post: circuitDeed("tripCircuit", "Opens the circuit of an upstream, as failures would; it goes on by itself."),
     },
     "/api/v1/reload": {
       post: change("reload", "Reads the config file now.", {
@@ -140,6 +147,17 @@ function read(operationId: string, summary: string, schema: object, errors: read
     responses: {
       "200": { description: "As asked.", content: { "application/json": { schema } } },
       ...errorsOf(errors),
+    },
+  };
+}
+
+function circuitDeed(operationId: string, summary: string): object {
+  return {
+    ...read(operationId, summary, ref("CircuitChange"), ["400", "404", "409", "413", "415"]),
+    parameters: [UPSTREAM_PARAMETER, ACTOR_PARAMETER],
+    requestBody: {
+      required: false,
+      content: { "application/json": { schema: object({ reason: REASON }, []) } },
     },
   };
 }

@@ -1,5 +1,13 @@
-import { ARM_LABELS, DECISION_REASONS, EXCHANGE_STATUS, ROUTE_WORDS, STATUS_SLOTS } from "../base/cells.ts";
-import type { ArmLabel } from "../base/cells.ts";
+import {
+  ARM_LABELS,
+  DECISION_REASONS,
+  EXCHANGE_STATUS,
+  FALLBACK_KINDS,
+  RETRY_REASONS,
+  ROUTE_WORDS,
+  STATUS_SLOTS,
+} from "../base/cells.ts";
+import type { ArmLabel, FallbackKind } from "../base/cells.ts";
 import { textFromShare } from "../config/units.ts";
 import { routeOverlay } from "../control/edit.ts";
 import type { Overlay } from "../model/overlay.ts";
@@ -9,12 +17,12 @@ import { STATUS_CLASSES } from "./views.ts";
 import type { RouteDetailView, RouteView, StatusClass } from "./views.ts";
 
 /** What the counters of a route add up to. */
-export type RouteCounts = Pick<RouteView, "inFlight" | "decided" | "answers">;
+export type RouteCounts = Pick<RouteView, "inFlight" | "decided" | "answers" | "retries" | "fallbacks" | "shed">;
 
 /** Counts per route name of everything that a scrape saw. */
 export function countsByRoute(scrape: ScrapeView): ReadonlyMap<string, RouteCounts> {
   const counts = new Map<string, RouteCounts>();
-  for (const { route, words } of scrape.routes) counts.set(route, { ...NO_COUNTS, ...decidedOf(words) });
+  for (const { route, words } of scrape.routes) counts.set(route, { ...NO_COUNTS, ...countsOf(words) });
   for (const { route, arm, words } of scrape.exchanges) {
     const known = counts.get(route) ?? NO_COUNTS;
     const answers = { ...known.answers, [arm]: addClasses(known.answers[arm], words) };
@@ -62,21 +70,34 @@ const NO_CLASSES = Object.fromEntries(STATUS_CLASSES.map((name) => [name, 0])) a
 const NO_COUNTS: RouteCounts = {
   inFlight: 0,
   decided: { baseline: 0, candidate: 0 },
-  answers: { baseline: NO_CLASSES, candidate: NO_CLASSES, none: NO_CLASSES },
+  answers: { baseline: NO_CLASSES, candidate: NO_CLASSES, none: NO_CLASSES, fallback: NO_CLASSES },
+  retries: 0,
+  fallbacks: fallbacksOf(() => 0),
+  shed: 0,
 };
 
-function decidedOf(words: Float64Array): Pick<RouteCounts, "inFlight" | "decided"> {
+function countsOf(words: Float64Array): Omit<RouteCounts, "answers"> {
   // Both words move while they are read: the difference can be off by the requests of a moment.
   const inFlight = Math.max(0, (words[ROUTE_WORDS.started] as number) - (words[ROUTE_WORDS.finished] as number));
   return {
     inFlight,
     decided: { baseline: decisionsOf(words, "baseline"), candidate: decisionsOf(words, "candidate") },
+    retries: sumOf(words, ROUTE_WORDS.retries, RETRY_REASONS.length),
+    fallbacks: fallbacksOf((index) => words[ROUTE_WORDS.fallbacks + index] as number),
+    shed: words[ROUTE_WORDS.shed] as number,
   };
 }
 
+function fallbacksOf(count: (index: number) => number): Readonly<Record<FallbackKind, number>> {
+  return Object.fromEntries(FALLBACK_KINDS.map((kind, index) => [kind, count(index)])) as Record<FallbackKind, number>;
+}
+
 function decisionsOf(words: Float64Array, arm: ArmLabel): number {
-  const first = ROUTE_WORDS.decisions + 16 * ARM_LABELS.indexOf(arm);
-  return words.subarray(first, first + DECISION_REASONS.length).reduce((sum, count) => sum + count, 0);
+  return sumOf(words, ROUTE_WORDS.decisions + 16 * ARM_LABELS.indexOf(arm), DECISION_REASONS.length);
+}
+
+function sumOf(words: Float64Array, first: number, count: number): number {
+  return words.subarray(first, first + count).reduce((sum, value) => sum + value, 0);
 }
 
 function addClasses(sums: Readonly<Record<StatusClass, number>>, words: Float64Array): Record<StatusClass, number> {

@@ -52,8 +52,22 @@ export const EXCHANGE_STATUS = 0;
 export const HISTOGRAM_SUM = 72;
 export const HISTOGRAM_BUCKETS = HISTOGRAM_SUM + 1;
 
-/** Words of a `route` block. In flight = started − finished. Decisions: reason index + 16 × arm index. */
-export const ROUTE_WORDS = { started: 0, finished: 1, upgradesOpen: 2, decisions: 16, retries: 64 } as const;
+/**
+ * Words of a `route` block. In flight = started − finished. Decisions: reason index + 16 × arm index. Retries, skipped
+ * retries and fallbacks: index in their lists.
+ */
+export const ROUTE_WORDS = {
+  started: 0,
+  finished: 1,
+  upgradesOpen: 2,
+  shed: 3,
+  hedged: 4,
+  hedgesWon: 5,
+  decisions: 16,
+  retries: 64,
+  retrySkips: 96,
+  fallbacks: 112,
+} as const;
 
 /** Words of an `upstream` block; gauges first. Failures: one counter per row of the failure table. */
 export const UPSTREAM_WORDS = {
@@ -64,6 +78,8 @@ export const UPSTREAM_WORDS = {
   reused: 4,
   overflowed: 5,
   acquireTimedOut: 6,
+  /** Requests turned away because too many were in flight. */
+  overloaded: 7,
   failures: 16,
 } as const;
 
@@ -74,6 +90,8 @@ export const THREAD_WORDS = {
   refusedBeforeRoute: 2,
   accessRecordsDropped: 3,
   upgradesOpen: 4,
+  /** Stage of overload of this thread, 0..3. */
+  overloadStage: 5,
   laneLibrary: 8,
   laneNative: 9,
   laneUpgrade: 10,
@@ -96,17 +114,48 @@ export const DECISION_REASONS = [
   "minted",
   "killed",
   "no-candidate",
+  "unhealthy",
+  "circuit-open",
+  "slow-start",
 ] as const;
 /** One of `DECISION_REASONS`. */
 export type DecisionReason = (typeof DECISION_REASONS)[number];
 
+/** What a retry may be configured for: Envoy's words, the last five for gRPC statuses. */
+export const RETRY_CONDITIONS = [
+  "connect-failure",
+  "refused-stream",
+  "reset",
+  "timeout",
+  "gateway-error",
+  "5xx",
+  "retriable-4xx",
+  "cancelled",
+  "deadline-exceeded",
+  "internal",
+  "resource-exhausted",
+  "unavailable",
+] as const;
+/** One of `RETRY_CONDITIONS`. */
+export type RetryCondition = (typeof RETRY_CONDITIONS)[number];
+
 /** Why a try was repeated; the closed label set of `crossfade_retries_total`. */
-export const RETRY_REASONS = ["stale-connection"] as const;
+export const RETRY_REASONS = ["stale-connection", "retriable-status-codes", ...RETRY_CONDITIONS] as const;
 /** One of `RETRY_REASONS`. */
 export type RetryReason = (typeof RETRY_REASONS)[number];
 
-/** Arms as metric labels; `none` is a local reply before an arm was picked. */
-export const ARM_LABELS = ["baseline", "candidate", "none"] as const;
+/** Why a try that met a condition was not repeated; the closed label set of `crossfade_retries_skipped_total`. */
+export const RETRY_SKIPS = ["attempts", "body", "method", "budget", "deadline", "retry-after", "circuit-open"] as const;
+/** One of `RETRY_SKIPS`. */
+export type RetrySkip = (typeof RETRY_SKIPS)[number];
+
+/** What answered instead of the arm; the closed label set of `crossfade_fallbacks_total`. `none`: the ladder ended. */
+export const FALLBACK_KINDS = ["arm", "stale", "static", "upstream", "none"] as const;
+/** One of `FALLBACK_KINDS`. */
+export type FallbackKind = (typeof FALLBACK_KINDS)[number];
+
+/** Arms as metric labels; `none` is a local reply before an arm was picked, `fallback` a local handler. */
+export const ARM_LABELS = ["baseline", "candidate", "none", "fallback"] as const;
 /** One of `ARM_LABELS`. */
 export type ArmLabel = (typeof ARM_LABELS)[number];
 

@@ -1,5 +1,7 @@
 import type { RouteView, StatusView } from "../admin/views.ts";
 import type { AuditRecord } from "../journal/audit-record.ts";
+import { upstreamRows } from "./ctl-upstreams.ts";
+import { aligned, durationText } from "./text-table.ts";
 
 /** The status as a page of text: what is in force, one row per route, what needs attention. */
 export function statusText(status: StatusView): string {
@@ -11,7 +13,7 @@ export function statusText(status: StatusView): string {
     "",
     ...routeRows(status.routes),
     "",
-    ...upstreamRows(status),
+    ...upstreamRows(status.upstreams),
     ...attentionRows(status),
   ];
   return `${lines.join("\n")}\n`;
@@ -76,14 +78,33 @@ function routeRow(route: RouteView): readonly string[] {
     route.candidate === null ? "" : shareBar(route.killed ? 0 : route.candidatePpm),
     `${baseline} / ${candidate}`,
     `${route.answers.baseline["5xx"]} / ${route.answers.candidate["5xx"]}`,
-    route.killed ? "KILLED" : SOURCE_TEXTS[route.source],
+    [route.killed ? "KILLED" : SOURCE_TEXTS[route.source], ...rescueTexts(route)].join(", "),
   ];
+}
+
+/** What became of requests that did not go the plain way; only what happened at all. */
+function rescueTexts({ retries, fallbacks, shed }: RouteView): readonly string[] {
+  const { none, ...answered } = fallbacks;
+  const served = Object.values(answered).reduce((sum, count) => sum + count, 0);
+  const counts: readonly (readonly [number, string])[] = [
+    [retries, "retries"],
+    [served, "fallbacks"],
+    [none, "without fallback"],
+    [shed, "shed"],
+  ];
+  return counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
 }
 
 const SOURCE_TEXTS: Readonly<Record<RouteView["source"], string>> = {
   file: "as configured",
   split: "set by hand",
   rollback: "rolled back",
+};
+
+const OVERLOAD_TEXTS: Readonly<Record<number, string>> = {
+  1: "no shadows",
+  2: "low priority routes get 503",
+  3: "only high priority routes are served",
 };
 
 /** A share above zero shows at least one cell, one below all leaves at least one. */
@@ -93,17 +114,9 @@ function shareBar(ppm: number): string {
   return `[${"█".repeat(cells)}${"░".repeat(BAR_CELLS - cells)}]`;
 }
 
-function upstreamRows({ upstreams }: StatusView): readonly string[] {
-  const header = ["UPSTREAM", "ENDPOINTS", "ACTIVE", "IDLE", "WAITING"];
-  const rows = upstreams.map(({ name, endpoints, connections }) => {
-    const { active, idle, pending } = connections;
-    return [name, endpoints.join(", "), String(active), String(idle), String(pending)];
-  });
-  return aligned([header, ...rows]);
-}
-
-function attentionRows({ lastReload, restartNeeded, overlayIsBehind }: StatusView): readonly string[] {
+function attentionRows({ lastReload, restartNeeded, overlayIsBehind, overloadStage }: StatusView): readonly string[] {
   const lines: string[] = [];
+  if (overloadStage > 0) lines.push("", `OVERLOAD stage ${overloadStage}: ${OVERLOAD_TEXTS[overloadStage]}`);
   if (!lastReload.ok) {
     lines.push("", `the reload of ${lastReload.at} was refused; the config before it is in force:`);
     for (const problem of lastReload.problems) lines.push(`  ${problem}`);
@@ -111,34 +124,4 @@ function attentionRows({ lastReload, restartNeeded, overlayIsBehind }: StatusVie
   if (restartNeeded.length > 0) lines.push("", `only a restart brings into force: ${restartNeeded.join(", ")}`);
   if (overlayIsBehind) lines.push("", "a change is in force that could not be written to disk yet");
   return lines;
-}
-
-/** Columns as wide as their widest cell. */
-function aligned(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths: number[] = [];
-  for (const row of rows) {
-    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
-  }
-  return rows.map((row) =>
-    row
-      .map((cell, index) => cell.padEnd(widths[index] as number))
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
-function durationText(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const parts: readonly (readonly [number, string])[] = [
-    [Math.floor(seconds / 86_400), "d"],
-    [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "m"],
-    [seconds % 60, "s"],
-  ];
-  const first = parts.findIndex(([count]) => count > 0);
-  if (first === -1) return "0s";
-  return parts
-    .slice(first, first + 2)
-    .map(([count, unit]) => `${count}${unit}`)
-    .join(" ");
 }

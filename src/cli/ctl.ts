@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
-import type { RouteView, StatusView } from "../admin/views.ts";
+import type { RouteView, StatusView, UpstreamView } from "../admin/views.ts";
 import { shareFromText } from "../config/units.ts";
 import { verifyAuditLog } from "../journal/audit-log.ts";
 import type { AuditRecord } from "../journal/audit-record.ts";
 import { callApi, CallError, readEvents } from "./ctl-client.ts";
 import type { Call, ClientOptions } from "./ctl-client.ts";
+import { circuitText } from "./ctl-upstreams.ts";
 import { auditText, changeText, routesText, statusText } from "./ctl-print.ts";
 import type { ChangeAnswer } from "./ctl-print.ts";
 import type { CliStreams } from "./streams.ts";
@@ -17,6 +18,8 @@ const HELP = `usage: crossfade ctl [--admin URL] [--token-file FILE] [--json] VE
   rollback ROUTE [--reason TEXT]     all callers of the route back to the baseline, at once
   kill [ROUTE...] [--reason TEXT]    all callers of all (or these) routes to the baseline until unkill
   unkill [ROUTE...] [--reason TEXT]  lift the kill
+  circuit UPSTREAM reset|trip [--reason TEXT]
+                                     close the circuits of an upstream now, or open its circuit
   reload [--reason TEXT]             read the config file now
   config                             the config in force, secrets masked
   audit [--limit N]                  the last changes, newest first
@@ -132,6 +135,7 @@ const VERB_OPTIONS: Readonly<Record<string, readonly (keyof Values)[]>> = {
   rollback: ["reason"],
   kill: ["reason"],
   unkill: ["reason"],
+  circuit: ["reason"],
   reload: ["reason"],
   audit: ["limit", "verify"],
 };
@@ -161,6 +165,7 @@ const PRINTERS: Readonly<Record<string, (answer: unknown) => string>> = {
   status: (answer) => statusText(answer as StatusView),
   routes: (answer) => routesText((answer as { readonly routes: readonly RouteView[] }).routes),
   audit: (answer) => auditText((answer as { readonly records: readonly AuditRecord[] }).records),
+  circuit: (answer) => circuitText(answer as { readonly upstream: UpstreamView }),
   config: (answer) => `${JSON.stringify(answer, null, 2)}\n`,
 };
 
@@ -185,6 +190,8 @@ function callFromVerb(verb: string, rest: readonly string[], values: Values): Ca
       const body = { ...(rest.length > 0 && { routes: rest }), ...reason };
       return { method: verb === "kill" ? "PUT" : "DELETE", path: "kill", body };
     }
+    case "circuit":
+      return circuitCall(rest, reason);
     case "reload":
       return rest.length === 0 ? { method: "POST", path: "reload", body: reason } : "reload takes no arguments";
     default:
@@ -195,6 +202,12 @@ function callFromVerb(verb: string, rest: readonly string[], values: Values): Ca
 function auditCall(limit: string): Call | string {
   const valid = /^\d{1,4}$/.test(limit) && Number(limit) >= 1 && Number(limit) <= 1000;
   return valid ? { method: "GET", path: `audit?limit=${limit}` } : `--limit: "${limit}" is not a number from 1 to 1000`;
+}
+
+function circuitCall([upstream, deed, ...more]: readonly string[], reason: Record<string, string>): Call | string {
+  const isDeed = deed === "reset" || deed === "trip";
+  if (upstream === undefined || !isDeed || more.length > 0) return "circuit needs UPSTREAM and reset or trip";
+  return { method: "POST", path: `upstreams/${encodeURIComponent(upstream)}/circuit/${deed}`, body: reason };
 }
 
 function splitCall(rest: readonly string[], reason: object): Call | string {

@@ -6,9 +6,9 @@ import type { RequestHead } from "../model/exchange-types.ts";
 import { EMPTY_OVERLAY } from "../model/overlay.ts";
 import { readFacts } from "../model/request-facts.ts";
 import { routeTableFrom } from "../model/route-table.ts";
-import type { RouteSpec, StickySource } from "../model/snapshot.ts";
+import type { Arm, FallbackStep, HedgeSpec, RouteSpec, StickySource } from "../model/snapshot.ts";
 import { stickyKey } from "../model/sticky-key.ts";
-import { textFromShare } from "../config/units.ts";
+import { textFromDuration, textFromShare } from "../config/units.ts";
 import { readConfigFile } from "../sidecar.ts";
 import type { CliStreams } from "./streams.ts";
 
@@ -75,8 +75,45 @@ function explained(
     ["share", `${textFromShare(split.candidatePpm)} (candidate iff bucket < ${split.candidatePpm})`],
     ["arm", `${decision.arm} (${upstream ?? "none"})`],
     ["why", WHY[decision.reason]],
+    ...recoveryRows(route, decision.arm),
   ];
-  return rows.map(([name, value]) => `${name.padEnd(7)} ${value}\n`).join("");
+  return rows.map(([name, value]) => `${name.padEnd(8)} ${value}\n`).join("");
+}
+
+/** What the route says for bad days; nothing of what it does not say. */
+function recoveryRows(
+  { priority, retry, hedge, fallback, split }: Omit<RouteSpec, "cells">,
+  arm: Arm,
+): [string, string][] {
+  const rows: [string, string][] = [];
+  const other = (arm === "candidate" ? split.baseline : split.candidate) ?? "none";
+  if (priority !== "normal") rows.push(["priority", priority]);
+  if (hedge !== null) rows.push(["hedge", hedgeText(hedge, other)]);
+  if (retry !== null) {
+    rows.push(["retry", `${retry.attempts} tries in all, on ${[...retry.on, ...retry.statuses].join(", ")}`]);
+  }
+  // Reads may go either way, writes never towards the candidate.
+  const rung = arm === "candidate" ? other : `${other} (not for writes)`;
+  if (fallback.length > 0) rows.push(["fallback", fallback.map((step) => stepText(step, rung)).join(" → ")]);
+  return rows;
+}
+
+function hedgeText({ delayMs, to }: HedgeSpec, other: string): string {
+  const whom = to === "other" ? other : "the same upstream again";
+  return `reads also ask ${whom}, ${delayMs === 0 ? "at once" : `after ${textFromDuration(delayMs)}`}`;
+}
+
+function stepText(step: FallbackStep, other: string): string {
+  switch (step.kind) {
+    case "arm":
+      return other;
+    case "stale":
+      return `last good answer, up to ${textFromDuration(step.maxAgeMs)} old`;
+    case "static":
+      return `static ${step.status}`;
+    case "upstream":
+      return step.upstream;
+  }
 }
 
 const WHY: Record<ReturnType<typeof decide>["reason"], string> = {
@@ -88,6 +125,9 @@ const WHY: Record<ReturnType<typeof decide>["reason"], string> = {
   minted: "no key: a new one is made, and its bucket decides",
   killed: "the kill switch is on",
   "no-candidate": "this route has no candidate",
+  unhealthy: "no endpoint of the candidate is known to be healthy",
+  "circuit-open": "the candidate's circuit is open",
+  "slow-start": "the candidate is coming back and gets this caller a little later",
 };
 
 function bucketText(reason: string, bucket: number): string {

@@ -15,14 +15,18 @@ export interface Endpoint {
   readonly scheme: "http" | "https";
   /** IPv4, IPv6 without brackets, or a host name; lower case. */
   readonly host: string;
-  /** 1..65535. */
+  /** 1..65535; 0 for a Unix socket. */
   readonly port: number;
+  /** Path of a Unix socket; null for TCP. */
+  readonly socketPath: string | null;
 }
 
 const IPV4 = z.ipv4();
 const IPV6 = z.ipv6();
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/;
 const LATER_SCHEMES = ["h2c", "grpc", "grpcs"];
+/** What the address of a Unix socket holds on Linux, less the zero behind it. */
+const LONGEST_SOCKET_PATH = 107;
 
 /** True for a dotted IPv4 address. */
 export function isIpv4(text: string): boolean {
@@ -73,23 +77,21 @@ export function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || (isIpv6(host) && canonicalIpv6(host) === "::");
 }
 
-/** Reads `http://host:port` or `https://host`; path, query and credentials are refused. */
+/** Reads `http://host:port`, `https://host` or `http+unix:///path`; other paths, queries and credentials are refused. */
 export function endpointFromText(text: string): Parsed<Endpoint> {
   const match = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/i.exec(text);
-  if (match === null) return refused("is not an endpoint; write http://host:port or https://host:port");
+  if (match === null)
+    return refused("is not an endpoint; write http://host:port, https://host:port or http+unix:///path");
   const scheme = (match[1] as string).toLowerCase();
+  if (scheme === "http+unix") return socketEndpointFrom(match[2] as string);
   const rest = (match[2] as string).replace(/\/$/, "");
   if (LATER_SCHEMES.includes(scheme))
     return refused(`uses ${scheme}://, which this version (0.1) does not have yet; use http://`);
-  if (scheme !== "http" && scheme !== "https") return refused(`uses ${scheme}://; allowed: http://, https://`);
+  if (scheme !== "http" && scheme !== "https")
+    return refused(`uses ${scheme}://; allowed: http://, https://, http+unix://`);
   if (rest.includes("@")) return refused("holds credentials; an endpoint is only scheme, host and port");
   if (/[/?#]/.test(rest)) return refused("holds a path or a query; an endpoint is only scheme, host and port");
   return endpointFrom(scheme, rest);
-}
-
-/** The text of an endpoint; the port is always written. */
-export function textFromEndpoint(endpoint: Endpoint): string {
-  return `${endpoint.scheme}://${bracketed(endpoint.host)}:${endpoint.port}`;
 }
 
 /** Reads a CIDR block such as `10.0.0.0/8`; a bare address becomes a block of one. */
@@ -108,7 +110,18 @@ function endpointFrom(scheme: "http" | "https", authority: string): Parsed<Endpo
   const address = addressFromText(withPort);
   if (!address.ok) return refused(`has no valid host and port; write ${scheme}://host:port`);
   if (address.value.port === 0) return refused("has port 0; an endpoint needs a real port");
-  return parsed({ scheme, host: address.value.host.toLowerCase(), port: address.value.port });
+  return parsed({ scheme, host: address.value.host.toLowerCase(), port: address.value.port, socketPath: null });
+}
+
+function socketEndpointFrom(socketPath: string): Parsed<Endpoint> {
+  if (!socketPath.startsWith("/") || socketPath.endsWith("/") || /[?#]/.test(socketPath))
+    return refused("names no socket; write http+unix:// and an absolute path, such as http+unix:///run/local.sock");
+  // oxlint-disable-next-line no-control-regex
+  if (/[\x00-\x20\x7f]/.test(socketPath)) return refused("has blanks or control characters in its path");
+  const bytes = Buffer.byteLength(socketPath);
+  if (bytes > LONGEST_SOCKET_PATH)
+    return refused(`has a path of ${bytes} bytes; a socket's has at most ${LONGEST_SOCKET_PATH}`);
+  return parsed({ scheme: "http", host: "localhost", port: 0, socketPath });
 }
 
 function bracketed(host: string): string {

@@ -1,6 +1,7 @@
 import { deepFreeze } from "../base/deep-freeze.ts";
 import type { Overlay, RouteOverlay } from "../model/overlay.ts";
 import type {
+  FallbackStep,
   OverrideSpec,
   RouteSpec,
   Snapshot,
@@ -8,13 +9,15 @@ import type {
   UpstreamSpec,
   UpstreamTlsSpec,
 } from "../model/snapshot.ts";
-import type { Config, OverrideConfig, RouteConfig, SegmentConfig, UpstreamConfig } from "./config.ts";
+import type { Config, FallbackConfig, OverrideConfig, RouteConfig, SegmentConfig, UpstreamConfig } from "./config.ts";
 import { digestOf } from "./digest.ts";
 import { textFromPath } from "./issue.ts";
 import type { Problem } from "./parse.ts";
+import { staticAnswer } from "./static-answer.ts";
 
 /** A snapshot before the store numbers it and gives out cells; deep-frozen. */
-export type SnapshotDraft = Omit<Snapshot, "generation" | "cause" | "routes"> & {
+export type SnapshotDraft = Omit<Snapshot, "generation" | "cause" | "routes" | "upstreams"> & {
+  readonly upstreams: readonly Omit<UpstreamSpec, "cells">[];
   readonly routes: readonly Omit<RouteSpec, "cells">[];
 };
 
@@ -43,8 +46,11 @@ export function compile(config: Config, overlay: Overlay, files: ReadonlyMap<str
   const segments = new Map(config.segments.map((segment) => [segment.name, segment]));
   const draft: SnapshotDraft = {
     upstreams: config.upstreams.map((upstream) => upstreamSpec(upstream, files)),
-    routes: config.routes.map((route) => withOverlay(route, resolved(route, segments), overlayOf(overlay, route.name))),
+    routes: config.routes.map((route) =>
+      withOverlay(route, resolved(route, segments, files), overlayOf(overlay, route.name)),
+    ),
     downstream: config.downstream,
+    overload: config.overload,
     trustedProxies: config.runtime.trustedProxies,
     viaName: config.runtime.viaName,
     accessLog: config.log.access,
@@ -67,6 +73,11 @@ function filesIn(config: Config): (readonly [string, string])[] {
     const place = textFromPath(["upstreams", name, "tls"]);
     named.push([`${place}.cert`, tls.certFile], [`${place}.key`, tls.keyFile], [`${place}.ca`, tls.caFile]);
   }
+  for (const [index, { fallback }] of config.routes.entries()) {
+    for (const [rung, step] of fallback.entries()) {
+      if (step.kind === "static") named.push([`routes[${index}].fallback[${rung}].static.bodyFile`, step.bodyFile]);
+    }
+  }
   return named.flatMap(([place, path]) => (path === null ? [] : [[place, path] as const]));
 }
 
@@ -83,17 +94,32 @@ type Route = Omit<RouteSpec, "cells">;
  */
 const resolvedRoutes = new WeakMap<RouteConfig, Route>();
 
-function resolved(route: RouteConfig, segments: ReadonlyMap<string, SegmentConfig>): Route {
+function resolved(
+  route: RouteConfig,
+  segments: ReadonlyMap<string, SegmentConfig>,
+  files: ReadonlyMap<string, string>,
+): Route {
   const known = resolvedRoutes.get(route);
   if (known !== undefined) return known;
-  const { name, match, versionHeader } = route;
+  const { name, match, versionHeader, priority, retry, hedge, fallbackOn } = route;
+  const fallback = route.fallback.map((step) => fallbackStep(step, files));
+  const ways = { priority, retry, hedge, fallback, fallbackOn };
   const { candidatePpm, ...rest } = route.split;
   const fixed = { ...rest, overrides: rest.overrides.map((rule) => overrideSpec(rule, segments)) };
-  const digest = digestOf({ name, match, versionHeader, split: fixed });
+  const digest = digestOf({ name, match, versionHeader, split: fixed, ...ways });
   const split = { ...fixed, candidatePpm, killed: false };
-  const made = deepFreeze({ name, match, split, versionHeader, digest });
-  resolvedRoutes.set(route, made);
+  const made = deepFreeze({ name, match, split, versionHeader, ...ways, digest });
+  if (!readsFile(route)) resolvedRoutes.set(route, made);
   return made;
+}
+
+/** A route with a file in it is made of more than its own object. */
+function readsFile(route: RouteConfig): boolean {
+  return route.fallback.some((step) => step.kind === "static" && step.bodyFile !== null);
+}
+
+function fallbackStep(step: FallbackConfig, files: ReadonlyMap<string, string>): FallbackStep {
+  return step.kind === "static" ? staticAnswer(step, files) : step;
 }
 
 function withOverlay(route: RouteConfig, base: Route, entry: RouteOverlay | null): Route {
@@ -116,10 +142,11 @@ function overrideSpec(rule: OverrideConfig, segments: ReadonlyMap<string, Segmen
   return { when: { kind: "segment", ...segment }, to };
 }
 
-function upstreamSpec(upstream: UpstreamConfig, files: ReadonlyMap<string, string>): UpstreamSpec {
-  const { protocol, tls: paths, ...settings } = upstream;
+function upstreamSpec(upstream: UpstreamConfig, files: ReadonlyMap<string, string>): Omit<UpstreamSpec, "cells"> {
+  const { protocol, tls: paths, health, outlierDetection, ...settings } = upstream;
   const tls = paths === null ? null : upstreamTls(paths, files);
-  return { ...settings, tls, digest: digestOf({ ...settings, protocol, tls }) };
+  // Health and outlier rules belong to the control thread: an edit of them must not cost the connections.
+  return { ...settings, tls, health, outlierDetection, digest: digestOf({ ...settings, protocol, tls }) };
 }
 
 function upstreamTls(paths: NonNullable<UpstreamConfig["tls"]>, files: ReadonlyMap<string, string>): UpstreamTlsSpec {

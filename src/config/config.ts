@@ -3,8 +3,14 @@ import type {
   Arm,
   DownstreamSpec,
   Engine,
+  FallbackStep,
+  HedgeSpec,
   ListenerSpec,
   MatchSpec,
+  OverloadSpec,
+  Priority,
+  RetryConditions,
+  RetrySpec,
   SplitSpec,
   UpstreamSpec,
 } from "../model/snapshot.ts";
@@ -25,6 +31,7 @@ export interface Config {
   readonly runtime: RuntimeConfig;
   readonly log: LogConfig;
   readonly downstream: DownstreamSpec;
+  readonly overload: OverloadSpec;
   readonly upstreams: readonly UpstreamConfig[];
   readonly segments: readonly SegmentConfig[];
   readonly routes: readonly RouteConfig[];
@@ -66,7 +73,7 @@ export interface LogConfig {
 }
 
 /** An upstream before its files are read. */
-export interface UpstreamConfig extends Omit<UpstreamSpec, "tls" | "digest"> {
+export interface UpstreamConfig extends Omit<UpstreamSpec, "tls" | "digest" | "cells"> {
   readonly protocol: "http1" | "auto";
   readonly tls: UpstreamTlsFiles | null;
 }
@@ -93,9 +100,23 @@ export interface RouteConfig {
   readonly match: MatchSpec;
   readonly split: SplitConfig;
   readonly versionHeader: string;
+  readonly priority: Priority;
+  readonly retry: RetrySpec | null;
+  readonly hedge: HedgeSpec | null;
+  readonly fallback: readonly FallbackConfig[];
+  readonly fallbackOn: RetryConditions;
   /** Digest of the split section as written, variables and environment included: what an overlay entry is based on. */
   readonly splitDigest: string;
 }
+
+/** A rung of the fallback ladder; the body of a static one may still be in a file. */
+export type FallbackConfig =
+  | Exclude<FallbackStep, { readonly kind: "static" }>
+  | (Omit<Extract<FallbackStep, { readonly kind: "static" }>, "body"> & {
+      readonly body: string | null;
+      /** Path as written; null when `body` is given. */
+      readonly bodyFile: string | null;
+    });
 
 /** A split as configured; segments by name. */
 export interface SplitConfig extends Omit<SplitSpec, "killed" | "overrides"> {

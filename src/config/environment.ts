@@ -33,7 +33,7 @@ export function applyEnvironment(
 ): EnvironmentResult {
   const names = Object.keys(env).filter((name) => (env[name] ?? "") !== "" && isOurs(name));
   const overlay: Overlay = { tree, env, isUsed, issues: [], warnings: [], origins: new Map() };
-  const put = (path: Path, value: string, name: string): void => {
+  const put = (path: Path, value: unknown, name: string): void => {
     putAt(tree, path, value);
     overlay.origins.set(JSON.stringify(path), name);
   };

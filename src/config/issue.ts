@@ -31,13 +31,23 @@ const SECRET_FORMS = [
 ];
 
 /** Stands for a value that is not shown. */
-export const MASK = "***";
+const MASK = "***";
 
 /** True when a value at this place may be a secret: its name says so, or it looks like a key, token or PEM text. */
 export function looksSecret(path: Path, value: string): boolean {
   if (SECRET_FORMS[0]?.test(value) === true) return true;
   if (/^\.{0,2}\//.test(value)) return false;
   return hasSecretName(path) || SECRET_FORMS.some((form) => form.test(value));
+}
+
+/** A value as it is shown to operators: itself, unless it may be a secret. */
+export function masked(path: Path, value: string): string {
+  return looksSecret(path, value) ? MASK : value;
+}
+
+/** Header fields as they are shown to operators, name → value. */
+export function maskedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, masked(["headers", name], value)]));
 }
 
 /** Of our own settings `tokenFile` holds a path and `cookie` a cookie's name; a header called cookie holds cookies. */

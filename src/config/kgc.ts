@@ -1,43 +1,171 @@
 import type { Issue } from "./issue.ts";
+import {
+  putCircuits,
+  putFallbacks,
+  putHealth,
+  putOpenTimes,
+  putPools,
+  putRecovery,
+  putRetries,
+  putShares,
+} from "./kgc-sections.ts";
+import type { Overlaid } from "./kgc-sections.ts";
 import type { Path } from "./schema-walk.ts";
-import { entriesOf, fieldOf, listOf } from "./tree-edit.ts";
-import { shareFromText } from "./units.ts";
+import { shareFromText, thousandthsFromText } from "./units.ts";
 import type { Environment } from "./variables.ts";
 
 const PREFIX = "KGC_SIDECAR_";
 
-/** Aliases that set something: what they mean in Crossfade's words. */
-export const KGC_ALIASES: ReadonlyMap<string, string> = new Map([
-  ["KGC_SIDECAR_V2_ENABLED", "`false`: every route's split.share is 0%, whatever else says; `true`: nothing"],
-  ["KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE", "split.share of every route that has a candidate, 0 to 100"],
-  ["KGC_SIDECAR_POOL_MIN_CONNECTIONS", "pool.minConnections of every upstream"],
-  ["KGC_SIDECAR_POOL_MAX_CONNECTIONS", "pool.maxConnections of every upstream"],
-  ["KGC_SIDECAR_POOL_IDLE_TIMEOUT", "pool.idleTimeout of every upstream, in milliseconds"],
-]);
-
-/** Aliases whose feature a later version will have. */
-export const KGC_LATER: ReadonlyMap<string, string> = new Map([
-  ["KGC_SIDECAR_HEALTH_CHECK_INTERVAL", "health checks"],
-  ["KGC_SIDECAR_HEALTH_CHECK_TIMEOUT", "health checks"],
-  ["KGC_SIDECAR_HEALTH_CHECK_RETRIES", "health checks"],
-  ["KGC_SIDECAR_CIRCUIT_BREAKER_THRESHOLD", "circuit breakers"],
-  ["KGC_SIDECAR_CIRCUIT_BREAKER_TIMEOUT", "circuit breakers"],
-  ["KGC_SIDECAR_CIRCUIT_BREAKER_HALF_OPEN_REQUESTS", "circuit breakers"],
-  ["KGC_SIDECAR_FALLBACK_MODE", "fallbacks"],
-  ["KGC_SIDECAR_FALLBACK_AUTO_RECOVER", "fallbacks"],
-  ["KGC_SIDECAR_RETRY_MAX_ATTEMPTS", "retries"],
-  ["KGC_SIDECAR_RETRY_INITIAL_DELAY", "retries"],
-  ["KGC_SIDECAR_RETRY_MAX_DELAY", "retries"],
-  ["KGC_SIDECAR_RETRY_MULTIPLIER", "retries"],
-]);
-
-/** Writes a value into the tree and remembers which variable it came from. */
-export type Put = (path: Path, value: string, name: string) => void;
-
-interface Notes {
-  readonly issues: Issue[];
-  readonly warnings: string[];
+/** A variable of the KGC sidecar. */
+interface KgcAlias {
+  /** What it means in Crossfade's words, for the reference. */
+  readonly means: string;
+  /** What is wrong with a value, in words that follow it; null when nothing is. */
+  readonly fault: (value: string) => string | null;
+  /** Lays a good value over the config. */
+  readonly lay: (over: Overlaid, value: string) => void;
 }
+
+/** Every variable of the plan, in the order in which they are applied: what a section is made by comes before what is put into it. */
+export const KGC_ALIASES: ReadonlyMap<string, KgcAlias> = new Map([
+  [
+    "KGC_SIDECAR_V2_ENABLED",
+    {
+      means: "`false`: every route's split.share is 0%, whatever else says; `true`: nothing",
+      fault: oneOf("true", "false"),
+      // `false` is applied last of all, after our own variables: see applyKgcAliases.
+      lay: () => {},
+    },
+  ],
+  [
+    "KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE",
+    {
+      means: "split.share of every route that has a candidate, 0 to 100",
+      fault: (value) => (shareFromText(`${value}%`).ok ? null : "is not a percentage; write 0 to 100"),
+      lay: (over, value) => putShares(over, `${value}%`),
+    },
+  ],
+  [
+    "KGC_SIDECAR_HEALTH_CHECK_INTERVAL",
+    {
+      means: "health.interval of every upstream that has a health section, in milliseconds",
+      fault: milliseconds,
+      lay: (over, value) => putHealth(over, "interval", `${value}ms`),
+    },
+  ],
+  [
+    "KGC_SIDECAR_HEALTH_CHECK_TIMEOUT",
+    {
+      means: "health.timeout of every upstream that has a health section, in milliseconds",
+      fault: milliseconds,
+      lay: (over, value) => putHealth(over, "timeout", `${value}ms`),
+    },
+  ],
+  [
+    "KGC_SIDECAR_HEALTH_CHECK_RETRIES",
+    {
+      means: "health.unhealthyThreshold of every upstream that has a health section",
+      fault: whole,
+      lay: (over, value) => putHealth(over, "unhealthyThreshold", value),
+    },
+  ],
+  [
+    "KGC_SIDECAR_CIRCUIT_BREAKER_THRESHOLD",
+    {
+      means: "circuitBreaker.consecutiveFailures of every upstream; the section is made where there is none",
+      fault: whole,
+      lay: (over, value) => putCircuits(over, "consecutiveFailures", value),
+    },
+  ],
+  [
+    "KGC_SIDECAR_CIRCUIT_BREAKER_TIMEOUT",
+    {
+      means: "circuitBreaker.openFor of every upstream, in milliseconds; a maxOpenFor below it is raised to it",
+      fault: milliseconds,
+      lay: putOpenTimes,
+    },
+  ],
+  [
+    "KGC_SIDECAR_CIRCUIT_BREAKER_HALF_OPEN_REQUESTS",
+    {
+      means: "circuitBreaker.halfOpenRequests of every upstream",
+      fault: whole,
+      lay: (over, value) => putCircuits(over, "halfOpenRequests", value),
+    },
+  ],
+  [
+    "KGC_SIDECAR_FALLBACK_MODE",
+    {
+      means: "`none`: no route has a fallback; `local`: each has what the file says",
+      fault: oneOf("local", "none"),
+      lay: putFallbacks,
+    },
+  ],
+  [
+    "KGC_SIDECAR_FALLBACK_AUTO_RECOVER",
+    {
+      means: "circuitBreaker.autoRecover of every upstream that has a circuitBreaker section",
+      fault: oneOf("true", "false"),
+      lay: putRecovery,
+    },
+  ],
+  [
+    "KGC_SIDECAR_RETRY_MAX_ATTEMPTS",
+    {
+      means: "retry.attempts of every route, the first one included; the section is made where there is none",
+      fault: whole,
+      lay: (over, value) => putRetries(over, ["attempts"], value),
+    },
+  ],
+  [
+    "KGC_SIDECAR_RETRY_INITIAL_DELAY",
+    {
+      means: "retry.backoff.initial of every route, in milliseconds",
+      fault: milliseconds,
+      lay: (over, value) => putRetries(over, ["backoff", "initial"], `${value}ms`),
+    },
+  ],
+  [
+    "KGC_SIDECAR_RETRY_MAX_DELAY",
+    {
+      means: "retry.backoff.max of every route, in milliseconds",
+      fault: milliseconds,
+      lay: (over, value) => putRetries(over, ["backoff", "max"], `${value}ms`),
+    },
+  ],
+  [
+    "KGC_SIDECAR_RETRY_MULTIPLIER",
+    {
+      means: "retry.backoff.multiplier of every route",
+      fault: (value) => (thousandthsFromText(value).ok ? null : "is not a number such as 2 or 1.5"),
+      lay: (over, value) => putRetries(over, ["backoff", "multiplier"], value),
+    },
+  ],
+  [
+    "KGC_SIDECAR_POOL_MIN_CONNECTIONS",
+    {
+      means: "pool.minConnections of every upstream",
+      fault: whole,
+      lay: (over, value) => putPools(over, "minConnections", value),
+    },
+  ],
+  [
+    "KGC_SIDECAR_POOL_MAX_CONNECTIONS",
+    {
+      means: "pool.maxConnections of every upstream",
+      fault: whole,
+      lay: (over, value) => putPools(over, "maxConnections", value),
+    },
+  ],
+  [
+    "KGC_SIDECAR_POOL_IDLE_TIMEOUT",
+    {
+      means: "pool.idleTimeout of every upstream, in milliseconds",
+      fault: milliseconds,
+      lay: (over, value) => putPools(over, "idleTimeout", `${value}ms`),
+    },
+  ],
+]);
 
 /** True for a variable of the KGC family. */
 export function isKgcName(name: string): boolean {
@@ -52,61 +180,37 @@ export function applyKgcAliases(
   tree: unknown,
   env: Environment,
   names: readonly string[],
-  notes: Notes,
-  put: Put,
+  notes: { readonly issues: Issue[]; readonly warnings: string[] },
+  put: (path: Path, value: unknown, name: string) => void,
 ): () => void {
-  for (const name of names) applyAlias(tree, name, env[name] ?? "", notes, put);
+  const given = new Set(names);
+  const over = (name: string): Overlaid => ({
+    tree,
+    put: (path, value) => put(path, value, name),
+    warn: (sentence) => void notes.warnings.push(`${name} ${sentence}`),
+  });
+  for (const [name, alias] of KGC_ALIASES) {
+    if (!given.delete(name)) continue;
+    const value = env[name] ?? "";
+    const message = alias.fault(value);
+    if (message === null) alias.lay(over(name), value);
+    else notes.issues.push({ path: [name], value, message });
+  }
+  for (const name of given) notes.warnings.push(`${name} matches no setting and is ignored`);
   const off = env["KGC_SIDECAR_V2_ENABLED"] === "false";
   return () => {
-    if (off) putShares(tree, "0%", "KGC_SIDECAR_V2_ENABLED", put);
+    if (off) putShares(over("KGC_SIDECAR_V2_ENABLED"), "0%");
   };
 }
 
-function applyAlias(tree: unknown, name: string, value: string, notes: Notes, put: Put): void {
-  const refuse = (message: string): void => void notes.issues.push({ path: [name], value, message });
-  switch (name) {
-    case "KGC_SIDECAR_V2_ENABLED":
-      return value === "true" || value === "false" ? undefined : refuse("is none of true, false");
-    case "KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE":
-      return isPercentage(value)
-        ? putShares(tree, `${value}%`, name, put)
-        : refuse("is not a percentage; write 0 to 100");
-    case "KGC_SIDECAR_POOL_MIN_CONNECTIONS":
-      return isWhole(value) ? putPools(tree, "minConnections", value, name, put) : refuse("is not a whole number");
-    case "KGC_SIDECAR_POOL_MAX_CONNECTIONS":
-      return isWhole(value) ? putPools(tree, "maxConnections", value, name, put) : refuse("is not a whole number");
-    case "KGC_SIDECAR_POOL_IDLE_TIMEOUT":
-      return isWhole(value)
-        ? putPools(tree, "idleTimeout", `${value}ms`, name, put)
-        : refuse("is not a whole number of milliseconds");
-    default:
-      notes.warnings.push(warningFor(name));
-  }
+function oneOf(...words: readonly string[]): (value: string) => string | null {
+  return (value) => (words.includes(value) ? null : `is none of ${words.join(", ")}`);
 }
 
-function isWhole(value: string): boolean {
-  return /^\d{1,9}$/.test(value);
+function whole(value: string): string | null {
+  return /^\d{1,9}$/.test(value) ? null : "is not a whole number";
 }
 
-function isPercentage(value: string): boolean {
-  return shareFromText(`${value}%`).ok;
-}
-
-function warningFor(name: string): string {
-  const feature = KGC_LATER.get(name);
-  if (feature === undefined) return `${name} matches no setting and is ignored`;
-  return `${name} is ignored: ${feature} are not available in this version (0.1) yet`;
-}
-
-function putShares(tree: unknown, share: string, name: string, put: Put): void {
-  for (const [index, route] of listOf(fieldOf(tree, "routes")).entries()) {
-    if (fieldOf(fieldOf(route, "split"), "candidate") === undefined) continue;
-    put(["routes", index, "split", "share"], share, name);
-  }
-}
-
-function putPools(tree: unknown, field: string, value: string, name: string, put: Put): void {
-  for (const [upstream, settings] of entriesOf(fieldOf(tree, "upstreams"))) {
-    if (typeof settings === "object" && settings !== null) put(["upstreams", upstream, "pool", field], value, name);
-  }
+function milliseconds(value: string): string | null {
+  return whole(value) === null ? null : "is not a whole number of milliseconds";
 }

@@ -2,10 +2,6 @@ import type { Path } from "./schema-walk.ts";
 
 /** Sections that a later version will have, by place (`*` = any name or index) → what to do without them. */
 export const LATER_SECTIONS: ReadonlyMap<string, string> = new Map([
-  ["upstreams.*.health", "remove the section; endpoints count as healthy until a connection fails"],
-  ["upstreams.*.circuitBreaker", "remove the section; limits of pool and timeouts still apply"],
-  ["routes.*.retry", "remove the section; a request that met a stale connection is still tried again"],
-  ["routes.*.fallback", "remove the section; a failed upstream is answered with 502, 503 or 504"],
   ["routes.*.shadow", "remove the section; no copies are sent"],
   ["routes.*.rollout", "remove the section and set split.share by hand"],
 ]);

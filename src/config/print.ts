@@ -1,7 +1,10 @@
-import { textFromAddress, textFromEndpoint } from "./address.ts";
-import type { Config, OverrideConfig, RouteConfig, SegmentConfig, UpstreamConfig } from "./config.ts";
-import { MASK, looksSecret } from "./issue.ts";
+import { textFromAddress } from "./address.ts";
+import type { Config, OverrideConfig, RouteConfig, SegmentConfig } from "./config.ts";
+import { masked, maskedHeaders } from "./issue.ts";
 import type { Problem } from "./parse.ts";
+import { recoveryText } from "./print-recovery.ts";
+import { upstreamText } from "./print-upstream.ts";
+import { defined } from "./tree-edit.ts";
 import { textFromDuration, textFromShare, textFromSize } from "./units.ts";
 
 const WIDEST_PATH = 48;
@@ -34,15 +37,15 @@ export function effectiveConfig(config: Config): Record<string, unknown> {
     runtime: runtimeText(config.runtime),
     log: { level: config.log.level, access: accessText(config.log.access) },
     downstream: downstreamText(config.downstream),
+    overload: {
+      eventLoopLag: textFromDuration(config.overload.eventLoopLagMs),
+      heap: textFromShare(config.overload.heapPpm),
+      maxInFlight: config.overload.maxInFlight,
+    },
     upstreams: Object.fromEntries(config.upstreams.map((upstream) => [upstream.name, upstreamText(upstream)])),
     segments: Object.fromEntries(config.segments.map((segment) => [segment.name, segmentText(segment)])),
     routes: config.routes.map(routeText),
   };
-}
-
-/** Leaves out what is absent. */
-function defined(map: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== null));
 }
 
 function listenText(listener: Config["listeners"][number]): Record<string, unknown> {
@@ -80,33 +83,6 @@ function downstreamText(downstream: Config["downstream"]): Record<string, unknow
   };
 }
 
-function upstreamText(upstream: UpstreamConfig): Record<string, unknown> {
-  const { timeouts, pool, tls } = upstream;
-  return defined({
-    endpoints: upstream.endpoints.map(textFromEndpoint),
-    protocol: upstream.protocol,
-    timeouts: {
-      connect: textFromDuration(timeouts.connectTimeoutMs),
-      responseHead: textFromDuration(timeouts.responseHeadTimeoutMs),
-      idle: textFromDuration(timeouts.idleTimeoutMs),
-      request: textFromDuration(timeouts.requestTimeoutMs),
-    },
-    pool: {
-      minConnections: pool.minConnections,
-      maxConnections: pool.maxConnections,
-      maxPending: pool.maxPending,
-      acquireTimeout: textFromDuration(pool.acquireTimeoutMs),
-      idleTimeout: textFromDuration(pool.idleTimeoutMs),
-      pipelining: pool.pipelining,
-    },
-    tls:
-      tls === null
-        ? null
-        : defined({ ca: tls.caFile, cert: tls.certFile, key: tls.keyFile, serverName: tls.serverName }),
-    maxHeaderBytes: textFromSize(upstream.maxHeaderBytes),
-  });
-}
-
 function segmentText(segment: SegmentConfig): Record<string, unknown> {
   const headers = Object.entries(segment.headers).map(([name, values]) => [
     name,
@@ -117,10 +93,9 @@ function segmentText(segment: SegmentConfig): Record<string, unknown> {
 
 function routeText(route: RouteConfig): Record<string, unknown> {
   const { match, split } = route;
-  const headers = Object.entries(match.headers ?? {}).map(([name, value]) => [name, masked(["headers", name], value)]);
   return {
     name: route.name,
-    match: defined({ ...match, headers: match.headers === null ? null : Object.fromEntries(headers) }),
+    match: defined({ ...match, headers: match.headers === null ? null : maskedHeaders(match.headers) }),
     split: defined({
       baseline: split.baseline,
       candidate: split.candidate,
@@ -133,6 +108,7 @@ function routeText(route: RouteConfig): Record<string, unknown> {
       salt: split.salt,
       overrides: split.overrides.map(overrideText),
     }),
+    ...recoveryText(route),
     headers: { version: route.versionHeader },
   };
 }
@@ -146,8 +122,4 @@ function overrideText(rule: OverrideConfig): Record<string, unknown> {
   const { when, to } = rule;
   if (when.kind === "segment") return { segment: when.name, to };
   return { [when.kind]: { [when.name]: masked([when.kind, when.name], when.value) }, to };
-}
-
-function masked(path: readonly string[], value: string): string {
-  return looksSecret(path, value) ? MASK : value;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { choice, duration, integer, scalar, size } from "./scalars.ts";
+import { choice, duration, integer, scalar, share, size } from "./scalars.ts";
 import { address, cidr, filePath, token } from "./texts.ts";
 import { parsed, refused, shareFromText } from "./units.ts";
 import type { Parsed } from "./units.ts";
@@ -157,6 +157,21 @@ export const downstreamSchema = z
     }).prefault("0s"),
   })
   .meta({ description: "Limits towards clients." })
+  .prefault({});
+
+/** `overload`: when work is refused to keep the rest going. */
+export const overloadSchema = z
+  .strictObject({
+    eventLoopLag: duration("How late the event loop of a data thread may be.", { min: 0, max: 60_000 }, "off").prefault(
+      "200ms",
+    ),
+    heap: share("Share of a data thread's largest heap that may be used. 0% = off.").prefault("90%"),
+    maxInFlight: integer("Most requests under way, all data threads together. 0 = no limit.", {
+      min: 0,
+      max: 10_000_000,
+    }).prefault(0),
+  })
+  .meta({ description: "Limits beyond which work is refused in stages, routes of low priority first." })
   .prefault({});
 
 function readThreads(value: unknown): Parsed<ThreadsSetting> {

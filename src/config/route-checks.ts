@@ -1,6 +1,7 @@
 import type { Issue } from "./issue.ts";
-import { suggestion } from "./nearest.ts";
+import { checkRecovery } from "./recovery-checks.ts";
 import type { Path } from "./schema-walk.ts";
+import { checkExactlyOne, checkHeaderNames, checkReference, checkRepeats } from "./shared-checks.ts";
 import { COOKIE_RULE, HEADER_RULE, isToken } from "./texts.ts";
 import { entriesOf, fieldOf, listOf, mapOf } from "./tree-edit.ts";
 import { shareFromText } from "./units.ts";
@@ -17,18 +18,7 @@ export function checkRoutes(tree: unknown, issues: Issue[]): void {
     checkRouteName([...path, "name"], fieldOf(route, "name"), seen, index, issues);
     checkMatch([...path, "match"], fieldOf(route, "match"), issues);
     checkSplit([...path, "split"], fieldOf(route, "split"), names, issues);
-  }
-}
-
-/** Header names of a map must be tokens, and differ in more than case. */
-export function checkHeaderNames(path: Path, headers: unknown, issues: Issue[]): void {
-  const seen = new Set<string>();
-  for (const [name] of entriesOf(headers)) {
-    const lower = name.toLowerCase();
-    if (!isToken(name)) issues.push({ path: [...path, name], value: undefined, message: HEADER_RULE });
-    else if (seen.has(lower))
-      issues.push({ path: [...path, name], value: undefined, message: "is given twice; header names have no case" });
-    seen.add(lower);
+    checkRecovery(path, route, names.upstreams, issues);
   }
 }
 
@@ -54,14 +44,6 @@ function checkMatch(path: Path, match: unknown, issues: Issue[]): void {
   checkHeaderNames([...path, "headers"], fieldOf(match, "headers"), issues);
 }
 
-function checkRepeats(path: Path, items: readonly unknown[], issues: Issue[]): void {
-  const seen = new Set<unknown>();
-  for (const [index, item] of items.entries()) {
-    if (seen.has(item)) issues.push({ path: [...path, index], value: item, message: "is given twice; keep one" });
-    seen.add(item);
-  }
-}
-
 function checkSplit(path: Path, split: unknown, names: Names, issues: Issue[]): void {
   if (mapOf(split) === null) return;
   checkReference([...path, "baseline"], fieldOf(split, "baseline"), "upstream", names.upstreams, issues);
@@ -72,13 +54,6 @@ function checkSplit(path: Path, split: unknown, names: Names, issues: Issue[]): 
   for (const [index, rule] of listOf(fieldOf(split, "overrides")).entries()) {
     checkOverride([...path, "overrides", index], rule, names, hasCandidate, issues);
   }
-}
-
-function checkReference(path: Path, name: unknown, what: string, known: ReadonlySet<string>, issues: Issue[]): void {
-  if (typeof name !== "string" || known.has(name)) return;
-  const list = [...known].slice(0, 10).join(", ");
-  const allowed = list === "" ? `the file has no ${what}s` : `allowed: ${list}${known.size > 10 ? ", …" : ""}`;
-  issues.push({ path, value: name, message: `names no ${what}${suggestion(name, known)}; ${allowed}` });
 }
 
 function checkShare(path: Path, share: unknown, hasCandidate: boolean, issues: Issue[]): void {
@@ -120,11 +95,4 @@ function checkOnePair(path: Path, pairs: unknown, nameRule: string, issues: Issu
     issues.push({ path, value: undefined, message: "must have exactly one name and its value" });
   for (const [name] of entries)
     if (!isToken(name)) issues.push({ path: [...path, name], value: undefined, message: nameRule });
-}
-
-function checkExactlyOne(path: Path, map: unknown, keys: readonly string[], issues: Issue[]): void {
-  const given = keys.filter((key) => fieldOf(map, key) !== undefined);
-  if (given.length === 1) return;
-  const found = given.length === 0 ? "has none" : `has ${given.join(" and ")}`;
-  issues.push({ path, value: undefined, message: `${found}; give exactly one of ${keys.join(", ")}` });
 }

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { fallbackOnSchema, fallbackSchema } from "./fallback-schema.ts";
+import { hedgeSchema, prioritySchema, readPreferenceSchema, retrySchema } from "./retry-schema.ts";
 import { choice, duration, flag, scalar, share } from "./scalars.ts";
 import {
   answerHeaderName,
@@ -155,6 +157,12 @@ const routeSchema = z
     name: reference("Its name, in metrics, logs and the control API.", "name"),
     match: matchSchema,
     split: splitSchema,
+    priority: prioritySchema,
+    readPreference: readPreferenceSchema,
+    hedge: hedgeSchema.optional(),
+    retry: retrySchema.optional(),
+    fallback: fallbackSchema,
+    fallbackOn: fallbackOnSchema,
     headers: z
       .strictObject({
         version: answerHeaderName("Response header that says which upstream served.").prefault(DEFAULT_VERSION_HEADER),

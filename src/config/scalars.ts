@@ -7,7 +7,10 @@ import {
   shareFromText,
   sizeFromText,
   textFromDuration,
+  textFromShare,
   textFromSize,
+  textFromThousandths,
+  thousandthsFromText,
 } from "./units.ts";
 import type { Parsed } from "./units.ts";
 
@@ -51,12 +54,13 @@ export function scalar<T>(spec: ScalarSpec<T>): ScalarField<T> {
     });
 }
 
-/** A duration; result in milliseconds. Without a range: 1ms to 24h. */
+/** A duration; result in milliseconds. Without a range: 1ms to 24h. `zero`: what 0s means where it is allowed. */
 export function duration(
   description: string,
   range: Range = { min: 1, max: LONGEST_DURATION_MS },
+  zero = "none",
 ): ScalarField<number> {
-  const title = range.min === 0 ? "duration, 0s = none" : "duration";
+  const title = range.min === 0 ? `duration, 0s = ${zero}` : "duration";
   return scalar({
     title,
     description,
@@ -75,13 +79,23 @@ export function size(description: string, range: Range): ScalarField<number> {
   });
 }
 
-/** A share of callers; result in parts per million. */
-export function share(description: string): ScalarField<number> {
+/** A share; result in parts per million. Without a range: 0% to 100%. */
+export function share(description: string, range: Range = { min: 0, max: 1_000_000 }): ScalarField<number> {
   return scalar({
     title: "share",
     description,
     json: { type: "string", pattern: orVariable(String.raw`\d{1,3}(\.\d{1,4})?%`) },
-    read: (value) => readText(value, shareFromText, "10%, 2.5%"),
+    read: (value) => inRange(readText(value, shareFromText, "10%, 2.5%"), range, textFromShare),
+  });
+}
+
+/** A number with up to three decimals; range and result in thousandths. */
+export function decimal(description: string, range: Range): ScalarField<number> {
+  return scalar({
+    title: `number ${textFromThousandths(range.min)}..${textFromThousandths(range.max)}`,
+    description,
+    json: { type: ["number", "string"], pattern: orVariable(String.raw`\d+(\.\d{1,3})?`) },
+    read: (value) => inRange(readText(value, thousandthsFromText, ""), range, textFromThousandths),
   });
 }
 
@@ -119,6 +133,21 @@ export function text<T>(
   const read = (value: unknown): Parsed<T> =>
     typeof value === "string" ? spec.read(value) : refused("must be text; put it in quotes");
   return scalar({ title: spec.title, description, json, read });
+}
+
+/** `true` or `false`; the words in quotes are taken too, since `${NAME}` gives text. */
+export function boolean(description: string): ScalarField<boolean> {
+  return scalar({
+    title: "true | false",
+    description,
+    json: { anyOf: [{ type: "boolean" }, { enum: ["true", "false"] }, { type: "string", pattern: VARIABLE }] },
+    read: (value) =>
+      value === true || value === "true"
+        ? parsed(true)
+        : value === false || value === "false"
+          ? parsed(false)
+          : refused("is none of true, false"),
+  });
 }
 
 /** The value `true` and nothing else. */

@@ -34,8 +34,7 @@ function issuesOf(issue: $ZodIssue, above: Path, tree: unknown): Issue[] {
   const path = [...above, ...issue.path.map((step) => (typeof step === "symbol" ? String(step) : step))];
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...path, key]));
   const value = valueAt(tree, path);
-  if (issue.code === "invalid_union")
-    return branchOf(issue.errors, value).flatMap((inner) => issuesOf(inner, path, tree));
+  if (issue.code === "invalid_union") return branchOf(issue.errors).flatMap((inner) => issuesOf(inner, path, tree));
   return [{ path, value, message: messageOf(issue, value) }];
 }
 
@@ -48,12 +47,9 @@ function unknownKey(path: Path): Issue {
   return { path, value: undefined, message };
 }
 
-/** Of an either-or only the branch that fits the kind of value is told: the one that got furthest into it. */
-function branchOf(branches: readonly $ZodIssue[][], value: unknown): readonly $ZodIssue[] {
-  const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
-  const depth = (issues: readonly $ZodIssue[]): number => (issues.some((issue) => refusesWhole(issue)) ? 0 : 1);
-  const fitting = branches.find((issues) => depth(issues) === (isMap ? 1 : 0));
-  return fitting ?? branches[0] ?? [];
+/** Of an either-or only the branch that fits the kind of value is told: the one that got into it, else the first. */
+function branchOf(branches: readonly $ZodIssue[][]): readonly $ZodIssue[] {
+  return branches.find((issues) => !issues.some(refusesWhole)) ?? branches[0] ?? [];
 }
 
 function refusesWhole(issue: $ZodIssue): boolean {

@@ -6,6 +6,7 @@ import {
   listenSchema,
   logSchema,
   metricsSchema,
+  overloadSchema,
   runtimeSchema,
 } from "./process-schema.ts";
 import { routesSchema, segmentsSchema } from "./route-schema.ts";
@@ -25,6 +26,7 @@ export const configSchema = z.strictObject({
   runtime: runtimeSchema,
   log: logSchema,
   downstream: downstreamSchema,
+  overload: overloadSchema,
   upstreams: upstreamsSchema,
   segments: segmentsSchema,
   routes: routesSchema,

@@ -1,8 +1,10 @@
 import type { ListenerSpec, MatchSpec, MissingKeyRule, StickySource } from "../model/snapshot.ts";
-import type { Config, OverrideConfig, RouteConfig, SegmentConfig, SplitConfig, UpstreamConfig } from "./config.ts";
+import type { Config, OverrideConfig, RouteConfig, SegmentConfig, SplitConfig } from "./config.ts";
 import { digestOf } from "./digest.ts";
 import type { CheckedFile } from "./schema.ts";
-import { fieldOf, listOf } from "./tree-edit.ts";
+import { conditionsOf, fallbackOf, hedgeOf, retryOf } from "./shape-recovery.ts";
+import { upstreamOf } from "./shape-upstream.ts";
+import { fieldOf, listOf, lowerKeys } from "./tree-edit.ts";
 
 /** Brings a checked file into the shape that the rest of the program uses. `tree` is the same file as read. */
 export function shapeConfig(file: CheckedFile, tree: unknown): Config {
@@ -22,6 +24,7 @@ export function shapeConfig(file: CheckedFile, tree: unknown): Config {
     },
     log,
     downstream: downstreamOf(file.downstream),
+    overload: overloadOf(file.overload),
     upstreams: Object.entries(file.upstreams).map(([name, upstream]) => upstreamOf(name, upstream)),
     segments: Object.entries(file.segments).map(([name, segment]) => segmentOf(name, segment)),
     routes: file.routes.map((route, index) => routeOf(route, fieldOf(routeTrees[index], "split"))),
@@ -46,34 +49,8 @@ function downstreamOf(downstream: CheckedFile["downstream"]): Config["downstream
   };
 }
 
-function upstreamOf(name: string, upstream: CheckedFile["upstreams"][string]): UpstreamConfig {
-  const { endpoints, protocol, timeouts, pool, tls, maxHeaderBytes } = upstream;
-  return {
-    name,
-    endpoints,
-    protocol,
-    timeouts: {
-      connectTimeoutMs: timeouts.connect,
-      responseHeadTimeoutMs: timeouts.responseHead,
-      idleTimeoutMs: timeouts.idle,
-      requestTimeoutMs: timeouts.request,
-    },
-    pool: {
-      minConnections: pool.minConnections,
-      maxConnections: pool.maxConnections,
-      maxPending: pool.maxPending,
-      acquireTimeoutMs: pool.acquireTimeout,
-      idleTimeoutMs: pool.idleTimeout,
-      pipelining: pool.pipelining,
-    },
-    tls: tls === undefined ? null : tlsOf(tls),
-    maxHeaderBytes,
-  };
-}
-
-function tlsOf(tls: NonNullable<CheckedFile["upstreams"][string]["tls"]>): NonNullable<UpstreamConfig["tls"]> {
-  const { ca, cert, key, serverName } = tls;
-  return { caFile: ca ?? null, certFile: cert ?? null, keyFile: key ?? null, serverName: serverName ?? null };
+function overloadOf({ eventLoopLag, heap, maxInFlight }: CheckedFile["overload"]): Config["overload"] {
+  return { eventLoopLagMs: eventLoopLag, heapPpm: heap, maxInFlight };
 }
 
 function segmentOf(name: string, segment: CheckedFile["segments"][string]): SegmentConfig {
@@ -86,6 +63,11 @@ function routeOf(route: CheckedFile["routes"][number], splitTree: unknown): Rout
     match: matchOf(route.match),
     split: splitOf(route.split, route.name),
     versionHeader: route.headers.version,
+    priority: route.priority,
+    retry: route.retry === undefined ? null : retryOf(route.retry),
+    hedge: hedgeOf(route),
+    fallback: route.fallback.map(fallbackOf),
+    fallbackOn: conditionsOf(route.fallbackOn),
     splitDigest: digestOf(splitTree),
   };
 }
@@ -136,8 +118,4 @@ function conditionOf(rule: CheckedSplit["overrides"][number]): OverrideConfig["w
   const [cookie] = Object.entries(rule.cookie ?? {});
   if (cookie !== undefined) return { kind: "cookie", name: cookie[0], value: cookie[1] };
   return { kind: "segment", name: rule.segment ?? "" };
-}
-
-function lowerKeys<T>(map: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
-  return Object.fromEntries(Object.entries(map).map(([name, value]) => [name.toLowerCase(), value]));
 }

@@ -70,9 +70,10 @@ export function address(description: string): ScalarField<Address> {
   });
 }
 
-/** `http://host:port` or `https://host:port`. */
+/** `http://host:port`, `https://host:port` or `http+unix:///path`. */
 export function endpoint(description: string): ScalarField<Endpoint> {
-  return text(description, { title: "URL", pattern: String.raw`https?://[^/?#@\s]+/?`, read: endpointFromText });
+  const pattern = String.raw`https?://[^/?#@\s]+/?|http\+unix:///[^?#\s]+`;
+  return text(description, { title: "URL", pattern, read: endpointFromText });
 }
 
 /** An IP block; a bare address becomes a block of one. */
@@ -117,6 +118,11 @@ export function requestPath(description: string): ScalarField<string> {
   return text(description, { title: "path", pattern: String.raw`/[^?#\s]*`, read: requestPathFromText });
 }
 
+/** What a request asks for in origin form: a path and perhaps a query. */
+export function requestTarget(description: string): ScalarField<string> {
+  return text(description, { title: "path", pattern: String.raw`/[^#\s]*`, read: requestTargetFromText });
+}
+
 /** A JavaScript regular expression, without flags. */
 export function regex(description: string): ScalarField<string> {
   return text(description, { title: "regular expression", pattern: null, read: regexFromText });
@@ -125,6 +131,11 @@ export function regex(description: string): ScalarField<string> {
 /** A host name or IP address without a port; result in lower case, IPv6 in brackets. */
 export function hostName(description: string): ScalarField<string> {
   return text(description, { title: "host name", pattern: null, read: hostFromText });
+}
+
+/** A host name as above, with or without a port: what a Host field holds. */
+export function authority(description: string): ScalarField<string> {
+  return text(description, { title: "host[:port]", pattern: null, read: authorityFromText });
 }
 
 /** A host name as above, or `*.example.org` for every name below one. */
@@ -185,6 +196,13 @@ function requestPathFromText(path: string): Parsed<string> {
   return parsed(path);
 }
 
+function requestTargetFromText(target: string): Parsed<string> {
+  if (!target.startsWith("/")) return refused("does not start with /");
+  if (target.includes("#")) return refused("holds #, which no request carries");
+  const fits = /^[\x21-\x7e]*$/.test(target) && target.length <= MAX_TEXT;
+  return fits ? parsed(target) : refused("has characters that no request can carry; write them as %XX");
+}
+
 function regexFromText(source: string): Parsed<string> {
   if (source === "" || source.length > MAX_REGEX) return refused(`must have 1 to ${MAX_REGEX} characters`);
   try {
@@ -200,6 +218,13 @@ function hostFromText(host: string): Parsed<string> {
   if (lower.startsWith("[") && lower.endsWith("]") && isIpv6(lower.slice(1, -1))) return parsed(lower);
   if (isIpv4(lower) || isHostName(lower)) return parsed(lower);
   return refused("is not a host name; write it without scheme, port or path");
+}
+
+function authorityFromText(authority: string): Parsed<string> {
+  const address = addressFromText(authority);
+  if (address.ok && address.value.port > 0) return parsed(authority.toLowerCase());
+  const host = hostFromText(authority);
+  return host.ok ? host : refused("is not a host name, with or without a port; write it without scheme or path");
 }
 
 function hostPatternFromText(host: string): Parsed<string> {

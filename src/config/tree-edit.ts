@@ -25,6 +25,16 @@ export function fieldOf(value: unknown, key: string): unknown {
   return map !== null && Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
+/** The map with its keys in lower case. */
+export function lowerKeys<T>(map: Readonly<Record<string, T>>): Readonly<Record<string, T>> {
+  return Object.fromEntries(Object.entries(map).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** The map without what is absent. */
+export function defined(map: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(map).filter(([, value]) => value !== null));
+}
+
 /** Puts a value at a path of a tree, in place; maps and lists that are missing on the way, or of another kind, are made. */
 export function putAt(tree: unknown, path: Path, value: unknown): void {
   let at = tree as Record<string | number, unknown>;

@@ -75,6 +75,21 @@ export function textFromShare(ppm: number): string {
   return decimals === "" ? `${whole}%` : `${whole}.${decimals}%`;
 }
 
+/** Thousandths of `2 1.9 0.125`: at most three decimals. */
+export function thousandthsFromText(text: string): Parsed<number> {
+  const match = /^(\d+)(?:\.(\d+))?$/.exec(text);
+  if (match === null) return refused("is not a number; write one such as 2 or 1.9");
+  const [, whole = "", decimals = ""] = match;
+  if (decimals.length > 3) return refused("is finer than 0.001; write at most three decimals");
+  if (whole.length > MAX_DIGITS) return refused(`has more than ${MAX_DIGITS} digits`);
+  return parsed(Number(whole) * 1_000 + Number(decimals.padEnd(3, "0")));
+}
+
+/** The shortest text of a number in thousandths; `thousandthsFromText` gives it back. */
+export function textFromThousandths(thousandths: number): string {
+  return String(thousandths / 1_000);
+}
+
 function scaled(digits: string, factor: number): Parsed<number> {
   if (digits.length > MAX_DIGITS) return refused(`has more than ${MAX_DIGITS} digits`);
   return parsed(Number(digits) * factor);

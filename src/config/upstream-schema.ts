@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { circuitBreakerSchema, outlierDetectionSchema } from "./circuit-schema.ts";
+import { healthSchema } from "./health-schema.ts";
 import { duration, integer, scalar, size } from "./scalars.ts";
 import { endpoint, filePath, hostName } from "./texts.ts";
 import { parsed, refused } from "./units.ts";
@@ -47,6 +49,10 @@ const poolSchema = z
       "Requests in flight on one connection, for idempotent requests without a body; native engine only. An answer that takes long holds up those behind it.",
       { min: 1, max: 64 },
     ).prefault(1),
+    maxInFlight: integer(
+      "Most requests under way and waiting, all data threads together; one more is answered 503. 0 = no limit of its own.",
+      { min: 0, max: 1_000_000 },
+    ).prefault(0),
   })
   .meta({ description: "Connections to an upstream." })
   .prefault({});
@@ -63,7 +69,7 @@ const tlsSchema = z
 const upstreamSchema = z
   .strictObject({
     endpoints: z
-      .array(endpoint("One address of it: http://host:port or https://host:port."))
+      .array(endpoint("One address of it: http://host:port, https://host:port or http+unix:///path."))
       .min(1)
       .max(256)
       .meta({ description: "Its addresses; requests go to the one with the fewest in flight." }),
@@ -76,6 +82,9 @@ const upstreamSchema = z
     timeouts: timeoutsSchema,
     pool: poolSchema,
     tls: tlsSchema.optional(),
+    health: healthSchema.optional(),
+    circuitBreaker: circuitBreakerSchema.optional(),
+    outlierDetection: outlierDetectionSchema.optional(),
     maxHeaderBytes: size("Largest accepted head of an answer; above it the client gets 502.", {
       min: 1_024,
       max: 1_048_576,

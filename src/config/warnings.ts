@@ -1,16 +1,37 @@
-import type { Config, RouteConfig } from "./config.ts";
+import type { Config, RouteConfig, UpstreamConfig } from "./config.ts";
 import type { MatchSpec } from "../model/snapshot.ts";
 
-/** What is allowed but probably not meant: names that nobody uses, routes that are never reached. */
+/** What is allowed but probably not meant: names that nobody uses, rules that do nothing, routes that are never reached. */
 export function warningsFor(config: Config): readonly string[] {
-  return [...unusedUpstreams(config), ...unusedSegments(config), ...unreachable(config.routes)];
+  return [
+    ...unusedUpstreams(config),
+    ...config.upstreams.flatMap(idleRules),
+    ...unusedSegments(config),
+    ...unreachable(config.routes),
+  ];
 }
 
 function unusedUpstreams(config: Config): string[] {
-  const used = new Set(config.routes.flatMap(({ split }) => [split.baseline, split.candidate]));
+  const used = new Set(config.routes.flatMap(upstreamsOf));
   return config.upstreams
     .filter(({ name }) => !used.has(name))
     .map(({ name }) => `upstreams.${name} is used by no route`);
+}
+
+function upstreamsOf({ split, fallback }: RouteConfig): (string | null)[] {
+  const rungs = fallback.map((step) => (step.kind === "upstream" ? step.upstream : null));
+  return [split.baseline, split.candidate, ...rungs];
+}
+
+function idleRules({ name, endpoints, circuitBreaker, outlierDetection }: UpstreamConfig): string[] {
+  const warnings: string[] = [];
+  if (outlierDetection !== null && endpoints.length === 1) {
+    warnings.push(`upstreams.${name}.outlierDetection does nothing: there is one endpoint, and one always stays in`);
+  }
+  if (circuitBreaker !== null && circuitBreaker.slowCallMs > 0 && circuitBreaker.slowCallPpm === 0) {
+    warnings.push(`upstreams.${name}.circuitBreaker.slowCallDuration does nothing: slowCallRatio is 0%`);
+  }
+  return warnings;
 }
 
 function unusedSegments(config: Config): string[] {

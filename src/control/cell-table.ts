@@ -1,13 +1,30 @@
 import { CONTROL_WORDS, EPOCH_MASK, PAGE_BYTES, pageOf } from "../base/cells.ts";
+import type { ArmLabel } from "../base/cells.ts";
 import { seriesKeyText } from "../base/series.ts";
+import { endpointText } from "../model/endpoint.ts";
 import type { SeriesKey } from "../base/series.ts";
-import type { RouteCells } from "../model/snapshot.ts";
+import { GATES, gateStride } from "../base/gates.ts";
+import type { EndpointSpec, FallbackStep, RouteCells, UpstreamCells } from "../model/snapshot.ts";
 
 /** What the table must know of a route to give it cells. */
 export interface RouteIdentity {
   readonly name: string;
   readonly digest: string;
   readonly split: { readonly baseline: string; readonly candidate: string | null };
+  readonly fallback: readonly FallbackStep[];
+}
+
+/** What the table must know of an upstream to give it cells. */
+export interface UpstreamIdentity {
+  readonly name: string;
+  readonly endpoints: readonly EndpointSpec[];
+}
+
+/** One gate: an upstream as a whole (`endpoint` null) or one endpoint of it, by its address. */
+export interface GateRow {
+  readonly upstream: string;
+  readonly endpoint: string | null;
+  readonly gate: number;
 }
 
 /** One series and the block that counts it, in every data thread. */
@@ -26,6 +43,7 @@ export const NO_UPSTREAM = "none";
  * Gives out the cells: a control word per route, a counter block per series, and the pages that the blocks lie on.
  * The table lives as long as the process; snapshots come and go over it.
  *
+ *   gate    never given to another endpoint, so a circuit or a health that is known outlives a reload
  *   word    freed with its route, given out again as late as possible and then under another epoch
  *   block   never given to another series, so counters survive every reload; unused pages cost no memory
  *   page    made for all regions (one per data thread) at the same time, so block ids mean the same in each
@@ -33,9 +51,14 @@ export const NO_UPSTREAM = "none";
 export class CellTable {
   /** The control words; one writer, the snapshot store. */
   readonly words: Int32Array;
+  /** The gates of all upstreams and endpoints; see base/gates.ts. */
+  readonly gates: Int32Array;
+  /** Data threads that the gates have windows for. */
+  readonly threads: number;
   /** Exchange block of replies before a route was found. */
   readonly noRouteBlock: number;
 
+  readonly #gateRows = new Map<string, GateRow>();
   readonly #blocks = new Map<string, SeriesBlock>();
   readonly #regions: SharedArrayBuffer[][] = [];
   readonly #leases = new Map<string, WordLease>();
@@ -44,9 +67,11 @@ export class CellTable {
   #pageCount = 1;
   #untouchedWord = 0;
 
-  /** `wordCount`: routes that can have a control word at once; tests take a small one. */
-  constructor(wordCount = CONTROL_WORDS) {
+  /** `wordCount`: routes that can have a control word at once; tests take a small one. `threads`: data threads. */
+  constructor(wordCount = CONTROL_WORDS, threads = 1) {
     this.words = new Int32Array(new SharedArrayBuffer(wordCount * Int32Array.BYTES_PER_ELEMENT));
+    this.threads = threads;
+    this.gates = new Int32Array(new SharedArrayBuffer(GATES * gateStride(threads) * Int32Array.BYTES_PER_ELEMENT));
     this.#epochs = new Uint16Array(wordCount);
     this.blockOf({ kind: "thread" });
     this.noRouteBlock = this.blockOf({ kind: "exchange", route: NO_ROUTE, arm: "none", upstream: NO_UPSTREAM });
@@ -97,31 +122,44 @@ export class CellTable {
     return routes.map((route) => this.#cellsOf(route));
   }
 
+  /** Cells of an upstream and of its endpoints. Throws RangeError when all gates are taken. */
+  assignUpstream({ name, endpoints }: UpstreamIdentity): UpstreamCells {
+    return {
+      block: this.blockOf({ kind: "upstream", upstream: name }),
+      gate: this.#gateOf(name, null),
+      endpointGates: endpoints.map((endpoint) => this.#gateOf(name, endpointText(endpoint))),
+    };
+  }
+
+  /** Every gate ever given out. */
+  gateRows(): readonly GateRow[] {
+    return [...this.#gateRows.values()];
+  }
+
+  #gateOf(upstream: string, endpoint: string | null): number {
+    const key = JSON.stringify([upstream, endpoint]);
+    const known = this.#gateRows.get(key);
+    if (known !== undefined) return known.gate;
+    const gate = this.#gateRows.size;
+    if (gate >= GATES) throw new RangeError(`all ${GATES} gates of upstreams and endpoints are taken; restart`);
+    this.#gateRows.set(key, { upstream, endpoint, gate });
+    return gate;
+  }
+
   #cellsOf(route: RouteIdentity): RouteCells {
     const lease = this.#leaseFor(route.name, route.digest);
     const { baseline, candidate } = route.split;
-    const baselineBlock = this.blockOf({ kind: "exchange", route: route.name, arm: "baseline", upstream: baseline });
-    const baselineUpstreamBlock = this.blockOf({ kind: "upstream", upstream: baseline });
-    // Without a candidate nothing is ever counted for it: the baseline's blocks stand in, so that no empty series shows.
-    const candidateBlocks =
-      candidate === null
-        ? { candidateBlock: baselineBlock, candidateUpstreamBlock: baselineUpstreamBlock }
-        : {
-            candidateBlock: this.blockOf({
-              kind: "exchange",
-              route: route.name,
-              arm: "candidate",
-              upstream: candidate,
-            }),
-            candidateUpstreamBlock: this.blockOf({ kind: "upstream", upstream: candidate }),
-          };
+    const exchangeBlock = (arm: ArmLabel, upstream: string): number =>
+      this.blockOf({ kind: "exchange", route: route.name, arm, upstream });
+    const baselineBlock = exchangeBlock("baseline", baseline);
     return {
       word: lease.word,
       epoch: this.#epochs[lease.word] as number,
       routeBlock: this.blockOf({ kind: "route", route: route.name }),
       baselineBlock,
-      baselineUpstreamBlock,
-      ...candidateBlocks,
+      // Without a candidate nothing is ever counted for it: the baseline's block stands in, so that no empty series shows.
+      candidateBlock: candidate === null ? baselineBlock : exchangeBlock("candidate", candidate),
+      fallbackBlocks: route.fallback.map((step) => fallbackBlock(step, exchangeBlock)),
     };
   }
 
@@ -156,6 +194,12 @@ export class CellTable {
       while (region.length < this.#pageCount) region.push(new SharedArrayBuffer(PAGE_BYTES));
     }
   }
+}
+
+/** Answers that no upstream made are counted under the label of replies of ours. */
+function fallbackBlock(step: FallbackStep, exchangeBlock: (arm: ArmLabel, upstream: string) => number): number {
+  if (step.kind === "upstream") return exchangeBlock("fallback", step.upstream);
+  return step.kind === "arm" ? 0 : exchangeBlock("fallback", NO_UPSTREAM);
 }
 
 /** A route's hold on its word, and the digest that the word's epoch stands for. */

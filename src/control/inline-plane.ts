@@ -36,6 +36,8 @@ export async function openInlinePlane(options: InlineOptions): Promise<TrafficPl
     snapshot,
     pages,
     words: cells.words,
+    gates: cells.gates,
+    index: 0,
     threads: 1,
     clock,
     random,

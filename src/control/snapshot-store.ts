@@ -255,7 +255,11 @@ export class SnapshotStore {
   #snapshotOf(draft: SnapshotDraft, generation: number, cause: Cause): Snapshot {
     const cells = this.#options.cells.assign(draft.routes);
     const routes = draft.routes.map((route, index) => ({ ...route, cells: cells[index] as RouteCells }));
-    return deepFreeze({ ...draft, generation, cause, routes });
+    const upstreams = draft.upstreams.map((upstream) => ({
+      ...upstream,
+      cells: this.#options.cells.assignUpstream(upstream),
+    }));
+    return deepFreeze({ ...draft, generation, cause, routes, upstreams });
   }
 
   #storeWords(snapshot: Snapshot): void {

@@ -138,6 +138,7 @@ class ThreadPool implements TrafficPlane {
       snapshot: this.#snapshot,
       pages: cells.pagesOf(seat.index),
       words: cells.words.buffer as SharedArrayBuffer,
+      gates: cells.gates.buffer as SharedArrayBuffer,
     };
     const worker = new Worker(entry, {
       workerData: start,

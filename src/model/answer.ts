@@ -9,6 +9,8 @@ export interface AnswerAdditions {
   readonly versionHeader: string;
   readonly servedBy: string;
   readonly requestId: string;
+  /** What answered instead of the caller's arm; null = the arm did. */
+  readonly fallback: string | null;
   /** A Set-Cookie value that pins a caller to a key; null when none is due. */
   readonly mintedCookie: string | null;
 }
@@ -57,11 +59,39 @@ export function outgoingAnswer(head: ResponseHead, add: AnswerAdditions): Outgoi
   return {
     status: head.status,
     reason: safeReason(head),
-    fields: `${add.mintedCookie === null ? theirs : withCookie(theirs, add.mintedCookie)}${noLength}${add.versionHeader}: ${add.servedBy}\r\nx-request-id: ${add.requestId}\r\n`,
+    fields: `${add.mintedCookie === null ? theirs : withCookie(theirs, add.mintedCookie)}${noLength}${ownFields(add)}`,
     hasLength: kept.hasLength || head.status === 205,
     hasDate: kept.hasDate,
   };
 }
+
+/** What we write into every answer of a route, as text. */
+export function ownFields({
+  versionHeader,
+  servedBy,
+  requestId,
+  fallback,
+}: Omit<AnswerAdditions, "mintedCookie">): string {
+  const own = `${versionHeader}: ${servedBy}\r\nx-request-id: ${requestId}\r\n`;
+  return fallback === null ? own : `${own}${FALLBACK_HEADER}: ${fallback}\r\n`;
+}
+
+/**
+ * The fields of an answer that hold in another exchange too, as text: end-to-end ones without length and age, which are
+ * written anew, and without those that we write ourselves.
+ */
+export function lastingFields(head: ResponseHead, versionHeader: string): { fields: string; hasDate: boolean } {
+  const kept = new KeptFields(head, versionHeader);
+  const lasts = (index: number): boolean => !isOfOneExchange(head.headers[index] as string) && kept.isKept(index);
+  return { fields: withKeptLines("", head.headers, head.lines, lasts), hasDate: kept.hasDate };
+}
+
+function isOfOneExchange(name: string): boolean {
+  return isNamed(name, "content-length") || isNamed(name, "age") || isNamed(name, FALLBACK_HEADER);
+}
+
+/** Tells the client that a fallback answered, and which: `arm`, `stale`, `static` or `upstream`. */
+export const FALLBACK_HEADER = "x-crossfade-fallback";
 
 /** An answer of ours, from a flat list of fields. */
 export function localAnswer(status: number, reason: string, headers: RawHeaders): OutgoingAnswer {

@@ -33,9 +33,9 @@ export function decide(
   random: Random,
   mintKey: () => string,
 ): Decision {
-  if (split.candidate === null)
-    return { arm: "baseline", reason: "no-candidate", bucket: -1, key: null, mintedKey: null };
-  const key = keyOf(split, from);
+  const key = split.candidate === null && split.sticky.length === 0 ? null : keyOf(split, from);
+  // The key still names the caller, for whom answers may be kept.
+  if (split.candidate === null) return { arm: "baseline", reason: "no-candidate", bucket: -1, key, mintedKey: null };
   const wanted = overridden(split, from, key) ?? byKey(split, share, key, random, mintKey);
   if (!share.killed || wanted.arm === "baseline") return wanted;
   return { ...wanted, arm: "baseline", reason: "killed" };

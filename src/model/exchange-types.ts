@@ -122,6 +122,8 @@ export interface Upstream {
 export interface AttemptOptions {
   /** Do not use a pooled connection: the try repeats one that failed on a stale connection. */
   readonly freshConnection: boolean;
+  /** What the upstream's circuit gave for this try; 0 when it has none. */
+  readonly ticket: number;
 }
 
 /** One try against one upstream. */

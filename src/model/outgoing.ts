@@ -98,6 +98,17 @@ function forwardedText(head: RequestHead, facts: RequestFacts, add: ForwardedFac
   return `x-forwarded-for: ${peer}\r\nx-forwarded-proto: ${proto}\r\n${hostText}x-forwarded-port: ${port}\r\nvia: ${via}\r\n`;
 }
 
+/**
+ * What an upstream is told of where a request was sent, out of field lines that `outgoingFields` made: host, and
+ * x-forwarded-proto, -host and -port.
+ */
+export function originText(fields: string): string {
+  // Behind the client's own fields, whose lines of these names are gone; see forwardedText.
+  const end = fields.lastIndexOf("\r\nvia: ");
+  const told = fields.slice(fields.lastIndexOf("\r\nx-forwarded-proto: ", end), end);
+  return fields.startsWith("host: ") ? fields.slice(0, fields.indexOf("\r\n")) + told : told;
+}
+
 const DROPPED = 1;
 const TRACESTATE = 2;
 const FORWARDED = 3;

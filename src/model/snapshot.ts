@@ -1,3 +1,5 @@
+import type { RetryCondition } from "../base/cells.ts";
+
 /**
  * A snapshot is everything a data thread needs to serve, drawn before the traffic: plain data, deep-frozen on the
  * control thread, sent to the others by structured clone. All times are milliseconds, sizes bytes, shares ppm.
@@ -13,6 +15,8 @@ export interface Snapshot {
   /** Our name in Via; a request that carries it already goes in circles. Default `crossfade`. */
   readonly viaName: string;
   readonly accessLog: AccessLogSpec;
+  /** When work is refused to keep the rest going. */
+  readonly overload: OverloadSpec;
   /** All of the callers of every route go to the baseline. */
   readonly killed: boolean;
   /** TLS material per listener index, as read from its files; null for a plain listener. */
@@ -55,19 +59,144 @@ export interface UpstreamSpec {
     readonly idleTimeoutMs: number;
     /** Requests in flight on one connection, 1..64; more than 1 with the native engine only. */
     readonly pipelining: number;
+    /** Requests under way and waiting, all connections and data threads together; 0 = no limit of its own. */
+    readonly maxInFlight: number;
   };
   readonly tls: UpstreamTlsSpec | null;
   /** Largest accepted answer head. */
   readonly maxHeaderBytes: number;
-  /** Identity and settings in one string: the lease key. */
+  /** null: its endpoints count as healthy. */
+  readonly health: HealthSpec | null;
+  /** null: no circuit. */
+  readonly circuitBreaker: CircuitBreakerSpec | null;
+  /** null: no endpoint is ejected. */
+  readonly outlierDetection: OutlierDetectionSpec | null;
+  /** Identity and what connections and circuits are made of in one string: the lease key. Health and outlier rules are not in it. */
   readonly digest: string;
+  /** Where its counters and gates are; given out by the snapshot store. */
+  readonly cells: UpstreamCells;
+}
+
+/** Cell addresses of an upstream. */
+export interface UpstreamCells {
+  /** `upstream` block. */
+  readonly block: number;
+  /** Gate of the upstream as a whole; see base/gates.ts. */
+  readonly gate: number;
+  /** Gate of each endpoint, in their order. */
+  readonly endpointGates: readonly number[];
 }
 
 /** One address of an upstream. */
 export interface EndpointSpec {
   readonly scheme: "http" | "https";
+  /** Host name or address; `localhost` for a Unix socket. */
   readonly host: string;
+  /** 1..65535; 0 for a Unix socket. */
   readonly port: number;
+  /** Path of a Unix socket; null for TCP. */
+  readonly socketPath: string | null;
+}
+
+/** How the endpoints of an upstream are asked whether they are well. All times in milliseconds. */
+export interface HealthSpec {
+  readonly check: HealthCheckSpec;
+  /** Port to ask instead of the endpoint's own; null = the endpoint's. */
+  readonly port: number | null;
+  /** Default 5 000. */
+  readonly intervalMs: number;
+  /** While an endpoint is unhealthy or unknown. Default 1 000, or the interval where that is shorter. */
+  readonly unhealthyIntervalMs: number;
+  /** Of one probe, connection included; not longer than the interval. Default 1 000, or the interval where that is shorter. */
+  readonly timeoutMs: number;
+  /** Each wait is shortened or lengthened by up to this many ppm. Default 150 000. */
+  readonly jitterPpm: number;
+  /** Failures in a row that make an endpoint unhealthy. Default 3. */
+  readonly unhealthyThreshold: number;
+  /** Passes in a row that make an unhealthy endpoint healthy; the first pass of an unknown one is enough. Default 2. */
+  readonly healthyThreshold: number;
+  /** A plain "no" (503, NOT_SERVING) makes an endpoint unhealthy at once. Default true. */
+  readonly believeExplicit: boolean;
+  /** What a baseline without any healthy endpoint does: answer 503, or be asked all the same. Default refuse. */
+  readonly panic: "refuse" | "send";
+}
+
+/** What one probe does. */
+export type HealthCheckSpec =
+  | {
+      readonly kind: "http";
+      readonly method: "GET" | "HEAD";
+      /** Origin form. */
+      readonly path: string;
+      /** Host field; null = the endpoint's. */
+      readonly host: string | null;
+      /** Request fields, name → value. */
+      readonly headers: Readonly<Record<string, string>>;
+      /** Inclusive ranges. Default 200-299. */
+      readonly expectStatus: readonly (readonly [number, number])[];
+      /** Text that must be in the first 64 KiB of the body; null = any body. */
+      readonly expectBody: string | null;
+      /** Lower-case name → value that the answer must carry. */
+      readonly expectHeaders: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: "grpc";
+      /** "" = the server as a whole. */
+      readonly service: string;
+      /** `:authority`; null = the endpoint's. */
+      readonly authority: string | null;
+      /** Use Watch where the server offers it, Check else. Default true. */
+      readonly watch: boolean;
+      /** How a server without the health service counts. Default unhealthy. */
+      readonly unimplemented: "healthy" | "unhealthy";
+    }
+  | { readonly kind: "tcp" };
+
+/** When a circuit opens and how it closes again. Shares in ppm, times in milliseconds; 0 switches a rule off. */
+export interface CircuitBreakerSpec {
+  /** Failures in a row. Default 3. */
+  readonly consecutiveFailures: number;
+  /** Failed share of the window. Default 500 000. */
+  readonly errorPpm: number;
+  /** Share of the window that took longer than `slowCallMs` to the first byte. Default 0 = off. */
+  readonly slowCallPpm: number;
+  readonly slowCallMs: number;
+  /** The shares are not looked at below this many requests in the window. Default 20. */
+  readonly minRequests: number;
+  /** Length of the window. Default 10 000. */
+  readonly windowMs: number;
+  /** First open time; doubles with each probe that fails. Default 30 000. */
+  readonly openMs: number;
+  /** Longest open time. Default 300 000, or openMs where that is longer. */
+  readonly maxOpenMs: number;
+  /** An open time is lengthened by up to this many ppm, by the circuit's own dice. Default 100 000. */
+  readonly jitterPpm: number;
+  /** Probes at once while half-open, 1..100. Default 3. */
+  readonly halfOpenRequests: number;
+  /** Successes that close it, 1..100. Default: halfOpenRequests. */
+  readonly halfOpenSuccesses: number;
+  /** After it closed, requests come back linearly over this time, where another arm can take the rest. Default 5 000. */
+  readonly slowStartMs: number;
+  /** false: an open circuit stays open until it is reset by hand. Default true. */
+  readonly autoRecover: boolean;
+}
+
+/** Takes single endpoints of an upstream out when they do worse than the others. */
+export interface OutlierDetectionSpec {
+  /** How often the endpoints are compared. Default 10 000. */
+  readonly intervalMs: number;
+  /** Requests that an endpoint must have had in the interval. Default 20. */
+  readonly minRequests: number;
+  /** Failed share from which an endpoint may be an outlier at all. Default 200 000. */
+  readonly errorPpm: number;
+  /** How many standard deviations below the mean success rate, in thousandths. Default 1 900. */
+  readonly deviationsMilli: number;
+  /** First ejection; grows with each one in a row. Default 30 000. */
+  readonly ejectionMs: number;
+  /** Longest ejection. Default 300 000, or ejectionMs where that is longer. */
+  readonly maxEjectionMs: number;
+  /** Most endpoints that are out at once; one always stays in. Default 500 000. */
+  readonly maxEjectedPpm: number;
 }
 
 /** How to trust and be trusted by an https upstream. PEM texts, not paths. */
@@ -86,6 +215,16 @@ export interface RouteSpec {
   readonly split: SplitSpec;
   /** Response header that says which upstream served. */
   readonly versionHeader: string;
+  /** Order in which routes are shed under overload: low first, then normal; high never. Default normal. */
+  readonly priority: Priority;
+  /** null: only a stale connection is tried again. */
+  readonly retry: RetrySpec | null;
+  /** null: one request at a time. */
+  readonly hedge: HedgeSpec | null;
+  /** What answers when the arm does not, in order; empty = nothing. */
+  readonly fallback: readonly FallbackStep[];
+  /** When the fallbacks are asked. */
+  readonly fallbackOn: RetryConditions;
   /** Digest of the route without its share: equal digests may share a control word in place. */
   readonly digest: string;
   /** Which control word and blocks this route uses; given out by the snapshot store. */
@@ -99,9 +238,67 @@ export interface RouteCells {
   readonly routeBlock: number;
   readonly baselineBlock: number;
   readonly candidateBlock: number;
-  readonly baselineUpstreamBlock: number;
-  readonly candidateUpstreamBlock: number;
+  /** Exchange blocks of the fallback steps that are upstreams, in the order of the ladder; others have 0. */
+  readonly fallbackBlocks: readonly number[];
 }
+
+/** How much a route matters under overload. */
+export type Priority = "low" | "normal" | "high";
+
+/** Which failures and answers another try, or a fallback, is for. Names are Envoy's retry_on words. */
+export interface RetryConditions {
+  readonly on: readonly RetryCondition[];
+  /** Statuses that count, besides. */
+  readonly statuses: readonly number[];
+}
+
+/** How failed tries are repeated. */
+export interface RetrySpec extends RetryConditions {
+  /** Tries in all, the first included; 1..10. Default 3. */
+  readonly attempts: number;
+  /** From a try's start to its answer's head; 0 = none. */
+  readonly perTryTimeoutMs: number;
+  /** Full jitter: a wait is uniform in 0..min(max, initial × multiplier^n). */
+  readonly backoff: { readonly initialMs: number; readonly maxMs: number; readonly multiplierMilli: number };
+  /** Retries under way may be this share of the requests under way on the route; three always may. Default 200 000. */
+  readonly budgetPpm: number;
+  /** A longer Retry-After than this means no retry. Default 10 000. */
+  readonly maxRetryAfterMs: number;
+  /** Request body kept for another try; a longer one is not repeated. Default 65 536. */
+  readonly bufferBytes: number;
+  /** Whether a request that may have been processed, with a method that is not idempotent, is repeated when it has an Idempotency-Key. */
+  readonly idempotencyKey: boolean;
+}
+
+/** A second request beside one that takes long; for safe methods without a body. */
+export interface HedgeSpec {
+  /** 0 = at once. */
+  readonly delayMs: number;
+  /** same: the same upstream, another endpoint if it has one. other: the other arm. */
+  readonly to: "same" | "other";
+}
+
+/** One rung of the fallback ladder. */
+export type FallbackStep =
+  | { readonly kind: "arm" }
+  | {
+      readonly kind: "stale";
+      readonly maxAgeMs: number;
+      /** Kept in all, all data threads together. */
+      readonly maxBytes: number;
+      readonly maxEntryBytes: number;
+      /** One caller may get another's answer. Default false. */
+      readonly shared: boolean;
+    }
+  | {
+      readonly kind: "static";
+      readonly status: number;
+      /** Name, value, name, value … */
+      readonly headers: readonly string[];
+      /** latin1 text, one character per byte. */
+      readonly body: string;
+    }
+  | { readonly kind: "upstream"; readonly upstream: string };
 
 /** All given conditions must hold; an empty match takes everything. */
 export interface MatchSpec {
@@ -177,6 +374,16 @@ export interface ListenerSpec {
   readonly host: string;
   readonly port: number;
   readonly tls: { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string | null } | null;
+}
+
+/** Limits of a data thread beyond which work is shed in stages; 0 switches a limit off. */
+export interface OverloadSpec {
+  /** How late the event loop may be, in milliseconds. Default 200. */
+  readonly eventLoopLagMs: number;
+  /** Share of the largest heap that may be used, in ppm. Default 900 000. */
+  readonly heapPpm: number;
+  /** Requests under way, all data threads together. Default 0. */
+  readonly maxInFlight: number;
 }
 
 /** PEM texts of a listener. */

@@ -10,6 +10,7 @@ export interface DataThreadStart {
   readonly snapshot: Snapshot;
   readonly pages: readonly SharedArrayBuffer[];
   readonly words: SharedArrayBuffer;
+  readonly gates: SharedArrayBuffer;
 }
 
 /** Control to data. The `access` port comes with its own message, transferred. */

@@ -1,10 +1,14 @@
 import { BlockList, isIP } from "node:net";
 import { blockView } from "../base/cells.ts";
-import type { LeasePool } from "../base/lease.ts";
+import type { Lease, LeasePool } from "../base/lease.ts";
 import { isControlHeader } from "../model/outgoing.ts";
 import { routeTableFrom } from "../model/route-table.ts";
-import type { RouteSpec, Snapshot, SplitSpec } from "../model/snapshot.ts";
-import type { BoundArm, BoundSnapshot, LiveUpstream, Plan } from "./plan.ts";
+import type { RouteSpec, Snapshot, SplitSpec, UpstreamSpec } from "../model/snapshot.ts";
+import { gateFor, type GateTable } from "./gate.ts";
+import type { BoundArm, LiveUpstream } from "./bound-arm.ts";
+import type { BoundSnapshot, Plan } from "./plan.ts";
+import { recoveryPlanFrom, type StaleStep } from "./recovery-plan.ts";
+import { StaleStore } from "./stale-store.ts";
 
 /** What binding needs of the thread. */
 export interface BindEnvironment {
@@ -13,71 +17,79 @@ export interface BindEnvironment {
   readonly pages: readonly SharedArrayBuffer[];
   /** Makes an upstream that nobody holds yet; `block` is its counter block. */
   readonly makeUpstream: (spec: Snapshot["upstreams"][number], counters: Float64Array) => LiveUpstream;
+  /** Last good answers, by route and settings. */
+  readonly staleStores: LeasePool<StaleStore>;
+  readonly gates: GateTable;
 }
 
 /** Binds a snapshot to this thread: takes leases, resolves names, compiles matches. The caller holds the result once. */
 export function bind(snapshot: Snapshot, env: BindEnvironment): BoundSnapshot {
-  const blocks = upstreamBlocks(snapshot);
-  const live = new Map<string, LiveUpstream>();
-  const leases = snapshot.upstreams.map((spec) => {
-    const block = blocks.get(spec.name);
-    const counters = block === undefined ? new Float64Array(UNUSED_COUNTERS) : blockView(env.pages, block);
+  const services = new Map<string, Service>();
+  const leases: Lease<unknown>[] = snapshot.upstreams.map((spec) => {
+    const counters = blockView(env.pages, spec.cells.block);
     const lease = env.upstreams.take(spec.digest, () => env.makeUpstream(spec, counters));
-    live.set(spec.name, lease.value);
+    services.set(spec.name, { spec, live: lease.value, counters });
     return lease;
   });
   return {
     snapshot,
     table: routeTableFrom(snapshot.routes.map((route) => route.match)),
-    plans: snapshot.routes.map((route) => planFrom(route, live, env.pages)),
+    plans: snapshot.routes.map((route) => planFrom(route, services, env, leases)),
     leases,
     isTrusted: trustFrom(snapshot.trustedProxies),
     holds: 1,
   };
 }
 
-/** An upstream that no route names is never asked; its counters have nowhere to go. */
-const UNUSED_COUNTERS = 256;
+/** An upstream of a snapshot with what this thread has of it. */
+interface Service {
+  readonly spec: UpstreamSpec;
+  readonly live: LiveUpstream;
+  readonly counters: Float64Array;
+}
 
 function planFrom(
   route: RouteSpec,
-  live: ReadonlyMap<string, LiveUpstream>,
-  pages: readonly SharedArrayBuffer[],
+  services: ReadonlyMap<string, Service>,
+  env: BindEnvironment,
+  leases: Lease<unknown>[],
 ): Plan {
   const { cells, split } = route;
-  const arm = (role: "baseline" | "candidate", name: string, block: number, upstreamBlock: number): BoundArm => ({
-    arm: role,
-    upstream: upstreamNamed(live, name),
-    cells: blockView(pages, block),
-    upstreamCells: blockView(pages, upstreamBlock),
-  });
+  const arm = (role: BoundArm["arm"], name: string, block: number): BoundArm => {
+    const { spec, live, counters } = serviceNamed(services, name);
+    const gate = gateFor(role, spec, live.circuit, env.gates);
+    return { arm: role, upstream: live, gate, cells: blockView(env.pages, block), upstreamCells: counters };
+  };
+  const storeOf = (step: StaleStep): StaleStore => {
+    const { versionHeader } = route;
+    const maxBytes = step.maxBytes / env.gates.threads;
+    // Equal keys from other sources are other callers.
+    const { sticky, onMissingKey } = split;
+    const key = JSON.stringify([route.name, versionHeader, sticky, onMissingKey, step]);
+    const lease = env.staleStores.take(key, () => new StaleStore({ ...step, versionHeader, maxBytes }));
+    leases.push(lease);
+    return lease.value;
+  };
   return {
     route,
-    baseline: arm("baseline", split.baseline, cells.baselineBlock, cells.baselineUpstreamBlock),
-    candidate:
-      split.candidate === null
-        ? null
-        : arm("candidate", split.candidate, cells.candidateBlock, cells.candidateUpstreamBlock),
-    cells: blockView(pages, cells.routeBlock),
+    recovery: recoveryPlanFrom(route, {
+      armOf: (name, block) => arm("fallback", name, block),
+      storeOf,
+      cellsOf: (block) => blockView(env.pages, block),
+    }),
+    baseline: arm("baseline", split.baseline, cells.baselineBlock),
+    candidate: split.candidate === null ? null : arm("candidate", split.candidate, cells.candidateBlock),
+    cells: blockView(env.pages, cells.routeBlock),
     controlHeaders: controlHeadersOf(split),
     lastPpm: split.candidatePpm,
     lastKilled: split.killed,
   };
 }
 
-function upstreamNamed(live: ReadonlyMap<string, LiveUpstream>, name: string): LiveUpstream {
-  const upstream = live.get(name);
-  if (upstream === undefined) throw new Error(`upstream ${JSON.stringify(name)} is not in the snapshot`);
-  return upstream;
-}
-
-function upstreamBlocks(snapshot: Snapshot): ReadonlyMap<string, number> {
-  const blocks = new Map<string, number>();
-  for (const { split, cells } of snapshot.routes) {
-    blocks.set(split.baseline, cells.baselineUpstreamBlock);
-    if (split.candidate !== null) blocks.set(split.candidate, cells.candidateUpstreamBlock);
-  }
-  return blocks;
+function serviceNamed(services: ReadonlyMap<string, Service>, name: string): Service {
+  const service = services.get(name);
+  if (service === undefined) throw new Error(`upstream ${JSON.stringify(name)} is not in the snapshot`);
+  return service;
 }
 
 function controlHeadersOf(split: SplitSpec): ReadonlySet<string> {

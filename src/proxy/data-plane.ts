@@ -13,9 +13,12 @@ import { bind } from "./bind.ts";
 import { handle } from "./handle.ts";
 import { randomHex } from "./ids.ts";
 import { localReplyBytes } from "./local-reply.ts";
-import { release, type LiveUpstream } from "./plan.ts";
+import { OverloadMeter } from "./overload-meter.ts";
+import type { LiveUpstream } from "./bound-arm.ts";
+import { release, type BoundSnapshot } from "./plan.ts";
 import { add, recordRefusal } from "./record.ts";
 import type { Road } from "./road.ts";
+import type { StaleStore } from "./stale-store.ts";
 import { handleUpgrade, wantsTunnel } from "./upgrade.ts";
 
 /** What one data thread, or the one thread of `inline` mode, is given at its start. */
@@ -26,6 +29,10 @@ export interface DataPlaneOptions {
   readonly snapshot: Snapshot;
   readonly pages: readonly SharedArrayBuffer[];
   readonly words: Int32Array;
+  /** Gates of all upstreams and endpoints. */
+  readonly gates: Int32Array;
+  /** Which data thread this is, from 0. */
+  readonly index: number;
   /** Data threads that share the listeners' addresses and the upstreams' limits. */
   readonly threads: number;
   readonly clock: Clock;
@@ -54,16 +61,25 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
   const upstreams = new LeasePool<LiveUpstream>((upstream) => void upstream.close(CLOSE_GRACE_MS));
   const UpstreamOfEngine = await upstreamOf(options.engine);
   const makeUpstream = (spec: Snapshot["upstreams"][number], counters: Float64Array): LiveUpstream =>
-    new UpstreamOfEngine(spec, { deadlines, counters, threads });
-  const bound = bind(options.snapshot, { upstreams, pages: options.pages, makeUpstream });
+    new UpstreamOfEngine(spec, { deadlines, counters, gates: options.gates, index: options.index, threads });
+  const staleStores = new LeasePool<StaleStore>(() => {});
+  const gates = { gates: options.gates, threads };
+  const bindTo = (snapshot: Snapshot, pages: readonly SharedArrayBuffer[]): BoundSnapshot =>
+    bind(snapshot, { upstreams, staleStores, pages, makeUpstream, gates });
+  const bound = bindTo(options.snapshot, options.pages);
+  const threadCells = blockView(options.pages, THREAD_BLOCK);
+  const overload = new OverloadMeter({ threadCells, inFlight: () => road.inFlight, nowMs: () => clock.nowMs() });
+  overload.apply(options.snapshot.overload, threads);
   const road: Road = {
     current: bound,
+    inFlight: 0,
+    overload,
     draining: false,
     clock,
     random: options.random,
     deadlines,
     words: options.words,
-    threadCells: blockView(options.pages, THREAD_BLOCK),
+    threadCells,
     noRouteCells: blockView(options.pages, NO_ROUTE_BLOCK),
     tunnels: new Set(),
     logAccess: options.logAccess,
@@ -75,14 +91,18 @@ export async function openDataPlane(options: DataPlaneOptions): Promise<DataPlan
       const old = road.current;
       // A thread that starts while a snapshot is published is sent the one it has.
       if (snapshot.generation === old.snapshot.generation) return;
-      road.current = bind(snapshot, { upstreams, pages, makeUpstream });
+      road.current = bindTo(snapshot, pages);
+      overload.apply(snapshot.overload, threads);
       release(old);
       for (const [i, listener] of listeners.entries()) listener.update(snapshot.downstream, snapshot.tls[i] ?? null);
     },
     announceDrain() {
       road.draining = true;
     },
-    drain: (deadlineMs) => drain(road, listeners, deadlineMs),
+    async drain(deadlineMs) {
+      await drain(road, listeners, deadlineMs);
+      overload.close();
+    },
   };
 }
 
@@ -121,7 +141,7 @@ function handlerFor(road: Road): DownstreamHandler {
       const requestId = randomHex(16);
       const traceId = randomHex(16);
       recordRefusal(road, failure(kind, cause), { requestId, traceId, peerAddress });
-      return localReplyBytes(kind, requestId, traceId);
+      return localReplyBytes(kind, { requestId, traceId });
     },
   };
 }

@@ -1,16 +1,16 @@
-import { RETRY_REASONS, ROUTE_WORDS } from "../base/cells.ts";
+import type { FallbackKind } from "../base/cells.ts";
 import { FAILURES, failure, type Failure, type FailureKind } from "../base/failure.ts";
-import { answerProblem, interimHeaders, isBodyless, outgoingAnswer, safeTrailers } from "../model/answer.ts";
+import { answerProblem, safeTrailers } from "../model/answer.ts";
 import type { Decision } from "../model/decide.ts";
 import type {
   Attempt,
   AttemptInfo,
+  Chunk,
   ClientFault,
   Downstream,
   DownstreamEvents,
-  OutgoingHead,
-  Chunk,
   Lane,
+  OutgoingHead,
   RawHeaders,
   RequestFacts,
   RequestHead,
@@ -19,22 +19,26 @@ import type {
 } from "../model/exchange-types.ts";
 import { headerValue, listHasToken } from "../model/headers.ts";
 import type { Timed } from "../transport/deadlines.ts";
+import { enter, enterArm, type Entrant } from "./enter.ts";
+import { NO_TICKET } from "./gate.ts";
+import { startDeadline } from "./time-limit.ts";
 import { stranger, type Identity } from "./identify.ts";
-import { localReply, optionsReply } from "./local-reply.ts";
-import { mintedCookie } from "./minted-cookie.ts";
-import { armFor, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
-import { add, recordDecision, recordExchange, recordFirstByte, recordStart } from "./record.ts";
+import { answerFor, failureReply, fallbackReply, type Answering, type Refusing } from "./answers.ts";
+import type { LocalReply } from "./local-reply.ts";
+import type { BoundArm } from "./bound-arm.ts";
+import { release, type BoundSnapshot, type Plan } from "./plan.ts";
+import { recordDecision, recordExchange, recordFirstByte, recordReplay, recordStart } from "./record.ts";
 import { mayRetry } from "./recover.ts";
+import { recoveryFor, type LocalAnswer, type Recoverable, type Recovery } from "./recovery.ts";
+import { Reply } from "./reply.ts";
 import type { Road } from "./road.ts";
-
-/** How the client's side of an exchange stands. */
-type Answered = "nothing" | "head" | "end" | "over";
+import { now } from "./road-clock.ts";
 
 /**
  * One downstream request with all its attempts. It is the sink of its attempt and hears the client; nothing else
  * changes it. It lives until the answer is sent or the client is gone, and holds its snapshot for that long.
  */
-export class Exchange implements ResponseSink, DownstreamEvents, Timed {
+export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant, Recoverable {
   listIndex = -1;
   dueMs = 0;
   readonly road: Road;
@@ -46,24 +50,29 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed {
   plan: Plan | null = null;
   decision: Decision | null = null;
   arm: BoundArm | null = null;
-  /** 0 until the client has seen a status line. */
-  status = 0;
+  ticket = NO_TICKET;
   servedBy: string | null = null;
   failure: Failure | null = null;
+  fallback: FallbackKind | null = null;
+  localCells: Float64Array | null = null;
   attempts = 0;
   upstreamMs: number | null = null;
-  endedMs = 0;
+  /** -1 until it is over. */
+  endedMs = -1;
   bytesIn = 0;
-  bytesOut = 0;
   readonly #downstream: Downstream;
+  readonly #reply: Reply;
   #outgoing: OutgoingHead | null = null;
   #attempt: Attempt | null = null;
   #attemptStartedMs: number;
+  /** Tries against the present arm. */
+  #triesHere = 0;
+  /** null: the route has neither retries nor fallbacks. */
+  #recovery: Recovery | null = null;
   /** What the clock said in this turn; 0 = nobody has asked. */
   #readMs = 0;
-  #answered: Answered = "nothing";
   #bodyEnded = false;
-  #bodyless = false;
+  #trailers: RawHeaders | null = null;
   #passTrailers = false;
 
   constructor(road: Road, bound: BoundSnapshot, head: RequestHead, downstream: Downstream) {
@@ -71,29 +80,36 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed {
     this.bound = bound;
     this.head = head;
     this.#downstream = downstream;
+    this.#reply = new Reply(downstream, head.method);
     this.lane = downstream.lane;
     this.startedMs = now(road);
     this.#attemptStartedMs = this.startedMs;
+    road.inFlight++;
   }
 
-  identified(who: Identity): void {
-    this.who = who;
+  get status(): number {
+    return this.#reply.status;
   }
 
-  picked(plan: Plan, decision: Decision): void {
-    this.plan = plan;
-    this.decision = decision;
-    this.arm = armFor(plan, decision);
+  get bytesOut(): number {
+    return this.#reply.bytesOut;
+  }
+
+  /** Takes the arm that was decided on, or the one that stands in for it; null, or why neither may be asked. */
+  picked(plan: Plan, decision: Decision): FailureKind | null {
+    const refusal = enter(this, plan, decision, this.startedMs);
     recordStart(plan);
-    recordDecision(plan, decision);
+    recordDecision(plan, this.decision ?? decision);
+    return refusal;
   }
 
-  /** Opens the first attempt. */
-  open(outgoing: OutgoingHead, facts: RequestFacts): void {
+  /** Opens the first attempt, unless its arm refused. */
+  open(outgoing: OutgoingHead, facts: RequestFacts, refusal: FailureKind | null): void {
     this.#outgoing = outgoing;
     this.#passTrailers = listHasToken(facts.te, "trailers");
-    // A body usually comes right behind its head, and then they share a packet upstream too.
-    if (outgoing.body.kind === "none" || outgoing.expectsContinue) this.#try(false);
+    this.#recovery = recoveryFor(this, outgoing);
+    if (refusal !== null) this.#failed(failure(refusal), false);
+    else if (!this.#waitsForBody) this.#try(false);
   }
 
   openWithoutBody(): void {
@@ -104,19 +120,13 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed {
 
   /** Answers with a failure of ours, before any attempt. */
   refuse(kind: FailureKind): this {
-    this.#fail(failure(kind));
+    this.giveUp(failure(kind));
     return this;
   }
 
-  /** Answers an OPTIONS request whose hops end here. */
-  answerOptions(): this {
-    this.status = 200;
-    this.#answered = "end";
-    this.#downstream.sendHead(optionsReply((this.who as Identity).requestId), {
-      close: this.road.draining,
-      bodyless: true,
-    });
-    this.#downstream.sendEnd(null);
+  /** Answers with something else of ours, before any attempt. */
+  replyWith(local: LocalReply): this {
+    this.#reply.whole(local, this.road.draining);
     return this;
   }
 
@@ -125,35 +135,35 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed {
   onBody(chunk: Chunk): void {
     if (this.#isWaiting) this.#try(false);
     this.bytesIn += chunk.length;
-    if (this.#attempt === null) return;
-    if (!this.#attempt.write(chunk)) this.#downstream.pauseBody();
+    this.#recovery?.onBody(chunk);
+    if (this.#attempt !== null && !this.#attempt.write(chunk)) this.#downstream.pauseBody();
   }
 
   /** Gives the body a moment more, then lets the head go alone. */
   onBodyWaits(): void {
-    if (this.#isWaiting) setTimeout(openWithoutBody, BODY_PATIENCE_MS, this);
+    if (this.#isWaiting) setTimeout(() => this.openWithoutBody(), BODY_PATIENCE_MS);
   }
 
   onBodyEnd(trailers: RawHeaders | null): void {
-    this.#startDeadline();
+    if (!this.#reply.committed) startDeadline(this);
     if (this.#isWaiting) this.#try(false);
     this.#bodyEnded = true;
     // Trailers go on only when they were announced: an upstream that asked for none need not know what to do with them.
-    this.#attempt?.end(this.#outgoing?.hasTrailers === true ? safeTrailers(trailers) : null);
+    this.#trailers = this.#outgoing?.hasTrailers === true ? safeTrailers(trailers) : null;
+    this.#attempt?.end(this.#trailers);
   }
 
   onGone(why: ClientFault): void {
-    if (this.#answered === "over") return;
+    if (this.endedMs >= 0) return;
     const reason = failure(why);
-    this.#attempt?.abort(reason);
-    this.#attempt = null;
-    if (why !== "client-gone" && this.#answered === "nothing") {
-      this.#fail(reason);
+    this.discard(reason);
+    if (why !== "client-gone" && !this.#reply.committed) {
+      this.giveUp(reason);
       return;
     }
     this.failure ??= reason;
-    if (this.status === 0) this.status = FAILURES["client-gone"].status;
-    if (why !== "client-gone") this.#downstream.abort();
+    if (this.status === 0) this.#reply.status = FAILURES["client-gone"].status;
+    if (why !== "client-gone") this.#reply.abort();
     this.#over();
   }
 
@@ -169,38 +179,45 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed {
 
   onHead(head: ResponseHead): void {
     if (head.status >= 100 && head.status < 200) {
-      this.#relayInterim(head);
+      this.#reply.relayInterim(head, this.#outgoing?.expectsContinue === true);
       return;
     }
     const problem = answerProblem(head);
     if (problem !== null) {
-      this.#attempt?.abort(failure("bad-answer", problem));
-      this.#fail(failure("bad-answer", problem));
+      const why = failure("bad-answer", problem);
+      this.discard(why);
+      this.#failed(why, true);
       return;
     }
-    this.#commit(head);
+    if (this.#recovery === null || !this.#recovery.takesHead(head)) this.commit(head);
   }
 
   onData(chunk: Chunk): boolean {
-    if (this.#bodyless) return true;
-    this.bytesOut += chunk.length;
-    return this.#downstream.sendData(chunk);
+    this.#recovery?.onData(chunk);
+    return this.#reply.data(chunk);
   }
 
   onEnd(trailers: RawHeaders | null): void {
     this.#attemptOver();
-    this.#answered = "end";
-    this.#downstream.sendEnd(this.#passTrailers ? safeTrailers(trailers) : null);
+    if (this.#recovery?.takesEnd(trailers) === true) return;
+    this.#reply.end(this.#passTrailers ? trailers : null);
     // Later it is the past.
     this.#readMs = 0;
   }
 
   onFailure(why: Failure, info: AttemptInfo): void {
     this.#attemptOver();
-    if (this.#mayRetry(why, info)) {
-      this.#countRetry();
-      this.#try(true);
-    } else this.#fail(why);
+    const bodyBytesUsed = this.#recovery?.bodyIsWhole === true ? 0 : this.bytesIn;
+    const facts = {
+      method: this.head.method,
+      committed: this.#reply.committed,
+      attempts: this.#triesHere,
+      bodyBytesUsed,
+    };
+    if (mayRetry(why, info, facts)) {
+      recordReplay(this.plan as Plan);
+      this.tryAgain(true);
+    } else this.#failed(why, info.sent);
     this.#readMs = 0;
   }
 
@@ -209,109 +226,124 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed {
   }
 
   onFlush(): void {
-    if (this.#answered === "head") this.#downstream.flush();
+    this.#reply.flush();
   }
 
   unsentBytes(): number {
-    return this.#answered === "head" ? this.#downstream.unsentBytes() : Infinity;
+    return this.#reply.unsentBytes();
   }
 
   /** The whole exchange, tries included, took too long to begin its answer. */
   onExpired(): void {
-    if (this.#answered !== "nothing") return;
+    if (this.#reply.committed) return;
     const why = failure("total-timeout");
-    this.#attempt?.abort(why);
-    this.#attemptOver();
-    this.#fail(why);
+    this.discard(why);
+    this.#failed(why, true);
     this.#readMs = 0;
   }
 
-  /** Routed, and not opened yet. */
-  get #isWaiting(): boolean {
-    return this.#outgoing !== null && this.attempts === 0 && this.#answered === "nothing";
+  // ---- what its recovery does
+
+  remainingMs(nowMs: number): number | null {
+    return this.listIndex === -1 ? null : this.dueMs - nowMs;
   }
 
-  /** A 101 is never relayed here, and a 100 only to a client that waits for it. */
-  #relayInterim(head: ResponseHead): void {
-    const unwanted = head.status === 101 || (head.status === 100 && this.#outgoing?.expectsContinue !== true);
-    const headers = unwanted ? null : interimHeaders(head);
-    if (headers !== null) this.#downstream.sendInformation(head.status, headers);
+  discard(why: Failure): void {
+    if (this.#attempt === null) return;
+    this.#attempt.abort(why);
+    this.#attemptOver();
+  }
+
+  tryAgain(freshConnection = false): void {
+    if (this.#reply.committed) return;
+    const refusal = enterArm(this, this.arm as BoundArm, now(this.road));
+    if (refusal !== null) this.#failed(failure(refusal), false);
+    else if (!this.#waitsForBody) this.#try(freshConnection);
+  }
+
+  moveTo(arm: BoundArm, kind: FallbackKind): void {
+    this.fallback = kind;
+    this.arm = arm;
+    this.#triesHere = 0;
+    this.tryAgain();
+  }
+
+  holdBody(): void {
+    this.#downstream.pauseBody();
+  }
+
+  commit(head: ResponseHead): void {
+    const arm = this.arm as BoundArm;
+    const nowMs = now(this.road);
+    // What was mended is no failure; what another had to answer is.
+    if (this.fallback === null) this.failure = null;
+    recordFirstByte(arm, nowMs - this.#attemptStartedMs);
+    this.#recovery?.onCommit(head, arm, nowMs);
+    this.road.deadlines.remove(this);
+    this.servedBy = arm.upstream.name;
+    this.#passTrailers ||= headerValue(head.headers, "trailer") !== null;
+    this.#reply.begin(answerFor(this as Answering, head), this.road.draining);
+  }
+
+  answer(local: LocalAnswer): void {
+    this.fallback = local.kind;
+    this.localCells = local.cells;
+    this.road.deadlines.remove(this);
+    this.#reply.whole(fallbackReply(this as Answering, local), this.road.draining);
+  }
+
+  /** The end of the road: a local reply if nothing was sent yet, else the connection is cut. */
+  giveUp(why: Failure): void {
+    this.#attempt = null;
+    this.failure = why;
+    this.road.deadlines.remove(this);
+    if (!this.#reply.committed) {
+      this.who ??= stranger(this.head);
+      // A request that was refused for its form may be followed by bytes that nobody should read as another request.
+      const isMalformed = FAILURES[why.kind].fault === "client" && why.kind !== "no-route";
+      this.#reply.whole(failureReply(this as Refusing, why.kind), isMalformed || this.road.draining);
+      return;
+    }
+    this.#reply.abort();
+    this.#over();
+  }
+
+  // ---- inside
+
+  /** Routed, and not opened yet. */
+  get #isWaiting(): boolean {
+    if (this.#outgoing === null || this.attempts > 0 || this.#reply.committed) return false;
+    return this.#recovery?.isWaiting !== true;
+  }
+
+  /** A body usually comes right behind its head, and then they share a packet upstream too. */
+  get #waitsForBody(): boolean {
+    const { body, expectsContinue } = this.#outgoing as OutgoingHead;
+    return this.attempts === 0 && body.kind !== "none" && !expectsContinue;
+  }
+
+  #failed(why: Failure, sent: boolean): void {
+    this.failure = why;
+    const isMendable = this.#recovery !== null && !this.#reply.committed;
+    if (!isMendable || this.#recovery?.takesFailure(why.kind, sent) !== true) this.giveUp(why);
   }
 
   #try(freshConnection: boolean): void {
     const arm = this.arm as BoundArm;
-    if (this.attempts++ > 0) this.#attemptStartedMs = now(this.road);
-    this.#attempt = arm.upstream.open(this.#outgoing as OutgoingHead, this, { freshConnection });
-    if (this.#bodyEnded) this.#attempt.end(null);
+    const isFirst = this.attempts++ === 0;
+    this.#triesHere++;
+    if (!isFirst) this.#attemptStartedMs = now(this.road);
+    const options = { freshConnection, ticket: this.ticket };
+    this.ticket = NO_TICKET;
+    const outgoing = this.#outgoing as OutgoingHead;
+    this.#attempt = this.#recovery?.open(arm, options, this) ?? arm.upstream.open(outgoing, this, options);
+    if (!isFirst && outgoing.body.kind !== "none") this.#replayBody(this.#attempt);
+    if (this.#bodyEnded) this.#attempt.end(this.#trailers);
   }
 
-  #mayRetry(why: Failure, info: AttemptInfo): boolean {
-    const committed = this.#answered !== "nothing";
-    const { method } = this.head;
-    return mayRetry(why, info, { method, committed, attempts: this.attempts, bodyBytesUsed: this.bytesIn });
-  }
-
-  #countRetry(): void {
-    add((this.plan as Plan).cells, ROUTE_WORDS.retries + RETRY_REASONS.indexOf("stale-connection"), 1);
-  }
-
-  #commit(head: ResponseHead): void {
-    const { plan, arm, who } = this as { plan: Plan; arm: BoundArm; who: Identity };
-    recordFirstByte(arm, now(this.road) - this.#attemptStartedMs);
-    this.road.deadlines.remove(this);
-    this.status = head.status;
-    this.servedBy = arm.upstream.name;
-    this.#answered = "head";
-    this.#bodyless = isBodyless(this.head.method, head.status);
-    this.#passTrailers ||= headerValue(head.headers, "trailer") !== null;
-    const answer = outgoingAnswer(head, {
-      versionHeader: plan.route.versionHeader,
-      servedBy: arm.upstream.name,
-      requestId: who.requestId,
-      mintedCookie: mintedCookie(plan.route.split, this.decision, this.head.encrypted),
-    });
-    this.#downstream.sendHead(answer, { close: this.road.draining, bodyless: this.#bodyless });
-  }
-
-  /** The end of the road: a local reply if nothing was sent yet, else the connection is cut. */
-  #fail(why: Failure): void {
-    this.#attempt = null;
-    this.failure = why;
-    this.road.deadlines.remove(this);
-    if (this.#answered === "nothing") {
-      this.#answerLocally(why);
-      return;
-    }
-    this.#downstream.abort();
-    this.#over();
-  }
-
-  #answerLocally(why: Failure): void {
-    this.status = FAILURES[why.kind].status;
-    this.#answered = "end";
-    this.who ??= stranger(this.head);
-    const reply = localReply(why.kind, this.who.requestId, this.who.traceId, this.#version());
-    const bodyless = this.head.method === "HEAD";
-    // A request that was refused for its form may be followed by bytes that nobody should read as another request.
-    const refused = FAILURES[why.kind].fault === "client" && why.kind !== "no-route";
-    this.#downstream.sendHead(reply.head, { close: refused || this.road.draining, bodyless });
-    if (!bodyless) {
-      this.bytesOut += reply.body.length;
-      this.#downstream.sendData(reply.body);
-    }
-    this.#downstream.sendEnd(null);
-  }
-
-  /** The field that says which upstream it is about; null before an arm was picked. */
-  #version(): readonly [string, string] | null {
-    if (this.plan === null || this.arm === null) return null;
-    return [this.plan.route.versionHeader, this.arm.upstream.name];
-  }
-
-  #startDeadline(): void {
-    if (this.arm === null || this.#answered !== "nothing") return;
-    const limit = this.arm.upstream.spec.timeouts.requestTimeoutMs;
-    if (limit > 0 && this.listIndex === -1) this.road.deadlines.set(this, limit);
+  #replayBody(attempt: Attempt): void {
+    if (this.#recovery?.replayInto(attempt) === false) this.#downstream.pauseBody();
+    else this.#downstream.resumeBody();
   }
 
   #attemptOver(): void {
@@ -321,25 +353,16 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed {
   }
 
   #over(): void {
-    if (this.#answered === "over") return;
-    this.#answered = "over";
-    this.road.deadlines.remove(this);
+    if (this.endedMs >= 0) return;
     this.endedMs = this.#readMs > 0 ? this.#readMs : now(this.road);
+    this.road.inFlight--;
+    this.road.deadlines.remove(this);
+    this.#recovery?.close();
+    if (this.ticket !== NO_TICKET) this.arm?.gate?.giveBack(this.ticket, this.endedMs);
     recordExchange(this);
     release(this.bound);
   }
 }
 
-/** Reads the clock, for deadlines too: each reading costs as much as parsing a field. */
-function now(road: Road): number {
-  const nowMs = road.clock.nowMs();
-  road.deadlines.note(nowMs);
-  return nowMs;
-}
-
 /** How long a head waits for its body; a client that sends them in two packets needs less. */
 const BODY_PATIENCE_MS = 4;
-
-function openWithoutBody(exchange: Exchange): void {
-  exchange.openWithoutBody();
-}

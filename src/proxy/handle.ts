@@ -3,16 +3,19 @@ import type { Downstream, OutgoingHead, RequestFacts, RequestHead } from "../mod
 import { hasPassedHere, outgoingFields } from "../model/outgoing.ts";
 import { hopsLeft, misusesWebSocket, readFacts } from "../model/request-facts.ts";
 import type { FailureKind } from "../base/failure.ts";
+import { isShed } from "../policy/overload.ts";
 import { Exchange } from "./exchange.ts";
 import { identify, type Identity } from "./identify.ts";
 import { randomHex } from "./ids.ts";
+import { optionsReply } from "./local-reply.ts";
 import { hold, type BoundSnapshot, type Plan } from "./plan.ts";
+import { recordShed } from "./record.ts";
 import type { Road } from "./road.ts";
 
 /**
  * The road, from a head to an attempt. Read this first; `docs/life-of-a-request.md` has the same with every early exit.
  *
- *   accept → judge → identify → route → pick → admit → open      then, in exchange.ts:  reply → recover → record
+ *   accept → judge → identify → route → shed → pick → admit → open      then, in exchange.ts:  reply → recover → record
  *
  * The exchange takes one reference to one bound snapshot here and never looks again. A failure is a value: the exchange
  * answers it and the road ends.
@@ -23,13 +26,16 @@ export function handle(road: Road, head: RequestHead, downstream: Downstream): E
   const facts = judge(head, bound);
   if (typeof facts === "string") return exchange.refuse(facts);
   const who = identify(head, facts, bound);
-  exchange.identified(who);
-  if (hopsLeft(facts, head.method) === 0) return exchange.answerOptions();
+  exchange.who = who;
+  if (hopsLeft(facts, head.method) === 0) return exchange.replyWith(optionsReply(who.requestId));
   const plan = findPlan(bound, head, facts);
   if (plan === null) return exchange.refuse("no-route");
-  const decision = pickArm(road, plan, head, facts, who);
-  exchange.picked(plan, decision);
-  exchange.open(outgoingHead(head, facts, plan, who, bound), facts);
+  if (isShed(plan.route.priority, road.overload.stage)) {
+    recordShed(plan);
+    return exchange.refuse("overloaded");
+  }
+  const refusal = exchange.picked(plan, pickArm(road, plan, head, facts, who));
+  exchange.open(outgoingHead(head, facts, plan, who, bound), facts, refusal);
   return exchange;
 }
 

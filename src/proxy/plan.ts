@@ -1,31 +1,17 @@
 import type { Lease } from "../base/lease.ts";
-import type { Arm, EndpointSpec, RouteSpec, Snapshot, UpstreamSpec } from "../model/snapshot.ts";
+import type { RouteSpec, Snapshot } from "../model/snapshot.ts";
 import type { RouteTable } from "../model/route-table.ts";
 import type { Decision } from "../model/decide.ts";
-import type { Upstream } from "../model/exchange-types.ts";
-
-/** An upstream engine as the road uses it. */
-export interface LiveUpstream extends Upstream {
-  readonly spec: UpstreamSpec;
-  /** The endpoint that a new tunnel should use. */
-  pickEndpoint(): EndpointSpec;
-}
-
-/** A role of a plan with its live upstream and counters. */
-export interface BoundArm {
-  readonly arm: Arm;
-  readonly upstream: LiveUpstream;
-  /** `exchange` block of route × arm × upstream. */
-  readonly cells: Float64Array;
-  /** `upstream` block. */
-  readonly upstreamCells: Float64Array;
-}
+import type { BoundArm } from "./bound-arm.ts";
+import type { RecoveryPlan } from "./recovery-plan.ts";
 
 /** One route, ready to serve: what is absent is null, and nothing is looked up by name any more. */
 export interface Plan {
   readonly route: RouteSpec;
   readonly baseline: BoundArm;
   readonly candidate: BoundArm | null;
+  /** null: only a stale connection is tried again, and a failure is answered. */
+  readonly recovery: RecoveryPlan | null;
   /** `route` block. */
   readonly cells: Float64Array;
   /** x-crossfade-* names that override rules read; they alone are kept when a client sends them. */
@@ -43,7 +29,7 @@ export interface BoundSnapshot {
   readonly snapshot: Snapshot;
   readonly table: RouteTable;
   readonly plans: readonly Plan[];
-  readonly leases: readonly Lease<LiveUpstream>[];
+  readonly leases: readonly Lease<unknown>[];
   /** True when an address belongs to a trusted proxy. */
   readonly isTrusted: (address: string) => boolean;
   holds: number;

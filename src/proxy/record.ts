@@ -1,11 +1,14 @@
 import {
   DECISION_REASONS,
   EXCHANGE_STATUS,
+  FALLBACK_KINDS,
   HISTOGRAM_BUCKETS,
   HISTOGRAM_SUM,
+  RETRY_REASONS,
   ROUTE_WORDS,
   statusSlot,
   THREAD_WORDS,
+  type FallbackKind,
 } from "../base/cells.ts";
 import { FAILURE_KINDS, FAILURES } from "../base/failure.ts";
 import { bucketOf } from "../base/histogram.ts";
@@ -14,7 +17,8 @@ import { accessTarget, causeText, shouldLog, type AccessRecord } from "../teleme
 import type { Failure } from "../base/failure.ts";
 import type { Lane, RequestHead } from "../model/exchange-types.ts";
 import type { Identity } from "./identify.ts";
-import type { BoundArm, BoundSnapshot, Plan } from "./plan.ts";
+import type { BoundArm } from "./bound-arm.ts";
+import type { BoundSnapshot, Plan } from "./plan.ts";
 import type { Road } from "./road.ts";
 
 /** What is recorded of an exchange when it is over. */
@@ -38,6 +42,10 @@ export interface Finished {
   readonly bytesOut: number;
   /** Which engine served. */
   readonly lane: Lane;
+  /** What answered instead of the arm; null = the arm did, or nobody. */
+  readonly fallback: FallbackKind | null;
+  /** Exchange block of an answer that no arm made; null = that of the arm counts. */
+  readonly localCells: Float64Array | null;
 }
 
 const LANE_WORDS = {
@@ -54,10 +62,25 @@ export function recordStart(plan: Plan): void {
   add(plan.cells, ROUTE_WORDS.started, 1);
 }
 
+/** An exchange of this route got no room. */
+export function recordShed(plan: Plan): void {
+  add(plan.cells, ROUTE_WORDS.shed, 1);
+}
+
 /** An arm was picked. */
 export function recordDecision(plan: Plan, decision: Decision): void {
   const arm = decision.arm === "baseline" ? 0 : 1;
   add(plan.cells, ROUTE_WORDS.decisions + arm * REASONS_PER_ARM + DECISION_REASONS.indexOf(decision.reason), 1);
+}
+
+/** A try that met a stale connection is repeated. */
+export function recordReplay(plan: Plan): void {
+  add(plan.cells, ROUTE_WORDS.retries + RETRY_REASONS.indexOf("stale-connection"), 1);
+}
+
+/** Something else than the arm answers, or nothing could. */
+export function recordFallback(plan: Plan, kind: FallbackKind): void {
+  add(plan.cells, ROUTE_WORDS.fallbacks + FALLBACK_KINDS.indexOf(kind), 1);
 }
 
 /** An upstream began to answer `afterMs` after it was asked. */
@@ -118,6 +141,7 @@ export function recordRefusal(road: Road, why: Failure, to: Refused): void {
     bytesIn: 0,
     bytesOut: 0,
     attempts: 0,
+    fallback: null,
     requestId: to.requestId,
     traceId: to.traceId,
     clientAddress: to.peerAddress,
@@ -141,7 +165,7 @@ function recordFailure(exchange: Finished): void {
 }
 
 function cellsFor(exchange: Finished): Float64Array {
-  return exchange.arm === null ? exchange.road.noRouteCells : exchange.arm.cells;
+  return exchange.localCells ?? exchange.arm?.cells ?? exchange.road.noRouteCells;
 }
 
 function observe(cells: Float64Array, durationMs: number): void {
@@ -155,7 +179,7 @@ function accessRecord(exchange: Finished): AccessRecord {
   return {
     atMs: Math.round(road.clock.wallMs() - ageMs),
     route: exchange.plan?.route.name ?? null,
-    arm: arm?.arm ?? "none",
+    arm: exchange.localCells === null ? (arm?.arm ?? "none") : "fallback",
     decision: exchange.decision?.reason ?? null,
     upstream: exchange.servedBy,
     method: exchange.head.method,
@@ -166,6 +190,7 @@ function accessRecord(exchange: Finished): AccessRecord {
     bytesIn: exchange.bytesIn,
     bytesOut: exchange.bytesOut,
     attempts: exchange.attempts,
+    fallback: exchange.fallback,
     requestId: who?.requestId ?? "",
     traceId: who?.traceId ?? null,
     clientAddress: who?.clientIp ?? exchange.head.peerAddress,

@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../base/clock.ts";
+import type { OverloadStage } from "../policy/overload.ts";
 import type { AccessRecord } from "../telemetry/access-log.ts";
 import type { Deadlines } from "../transport/deadlines.ts";
 import type { Tunnel } from "../transport/websocket-tunnel.ts";
@@ -7,6 +8,10 @@ import type { BoundSnapshot } from "./plan.ts";
 /** What the road of one data thread stands on. `current` is the only thing that changes. */
 export interface Road {
   current: BoundSnapshot;
+  /** Exchanges and upgrades that have begun and not ended. */
+  inFlight: number;
+  /** What is shed now. */
+  readonly overload: { readonly stage: OverloadStage };
   /** Answers end their connection: this process is shutting down. */
   draining: boolean;
   readonly clock: Clock;

@@ -13,8 +13,14 @@ import { findPlan, judge, pickArm, requestFields } from "./handle.ts";
 import { identify, stranger, type Identity } from "./identify.ts";
 import { localReplyBytes } from "./local-reply.ts";
 import { mintedCookie } from "./minted-cookie.ts";
-import { armFor, hold, release, type BoundArm, type BoundSnapshot, type Plan } from "./plan.ts";
-import { add, countExchange, recordDecision, logExchange, recordStart, type Finished } from "./record.ts";
+import { enter, type Entrant } from "./enter.ts";
+import { NO_TICKET } from "./gate.ts";
+import { now } from "./road-clock.ts";
+import type { CallOutcome } from "../policy/circuit-cell.ts";
+import { isShed } from "../policy/overload.ts";
+import type { BoundArm } from "./bound-arm.ts";
+import { hold, release, type BoundSnapshot, type Plan } from "./plan.ts";
+import { add, countExchange, recordDecision, logExchange, recordShed, recordStart, type Finished } from "./record.ts";
 import type { Road } from "./road.ts";
 
 /** 16 bytes in base64, as RFC 6455 §4.1 wants the key. */
@@ -42,11 +48,12 @@ export function handleUpgrade(road: Road, head: RequestHead, socket: Socket, ear
   if (plan === null) upgrade.refuse("no-route");
   else if (!WEBSOCKET_KEY.test(joinedHeader(head.headers, "sec-websocket-key") ?? ""))
     upgrade.refuse("malformed-request");
+  else if (isShed(plan.route.priority, road.overload.stage)) upgrade.shed(plan);
   else upgrade.open(plan, pickArm(road, plan, head, facts, who), facts, early);
 }
 
 /** One upgrade with its tunnel; counted as an exchange when its answer is decided and as open until it closes, which is when it is logged. */
-class Upgrade implements Finished, TunnelEvents {
+class Upgrade implements Finished, TunnelEvents, Entrant {
   readonly road: Road;
   readonly bound: BoundSnapshot;
   readonly head: RequestHead;
@@ -60,6 +67,9 @@ class Upgrade implements Finished, TunnelEvents {
   plan: Plan | null = null;
   decision: Decision | null = null;
   arm: BoundArm | null = null;
+  ticket = NO_TICKET;
+  readonly fallback = null;
+  readonly localCells = null;
   status = 0;
   servedBy: string | null = null;
   failure: Failure | null = null;
@@ -68,6 +78,7 @@ class Upgrade implements Finished, TunnelEvents {
   #tunnel: Tunnel | null = null;
   #open = false;
   #recorded = false;
+  #reported = false;
   #over = false;
 
   constructor(road: Road, bound: BoundSnapshot, head: RequestHead, socket: Socket) {
@@ -75,24 +86,33 @@ class Upgrade implements Finished, TunnelEvents {
     this.bound = bound;
     this.head = head;
     this.#socket = socket;
-    this.startedMs = road.clock.nowMs();
+    this.startedMs = now(road);
+    road.inFlight++;
   }
 
   open(plan: Plan, decision: Decision, facts: RequestFacts, early: Buffer): void {
-    this.plan = plan;
-    this.decision = decision;
-    this.arm = armFor(plan, decision);
+    const refusal = enter(this, plan, decision, this.startedMs);
     recordStart(plan);
-    recordDecision(plan, decision);
+    recordDecision(plan, this.decision ?? decision);
+    if (refusal !== null) {
+      this.refuse(refusal);
+      return;
+    }
     const { snapshot } = this.bound;
     const headers = fieldsFromText(requestFields(this.head, facts, plan, this.who as Identity, this.bound));
     headers.push("connection", "upgrade", "upgrade", "websocket");
-    const { upstream } = this.arm;
+    const { upstream } = this.arm as BoundArm;
     const endpoint = upstream.pickEndpoint();
     const idleTimeoutMs = snapshot.downstream.tunnelIdleTimeoutMs;
     const ask = { upstream: upstream.spec, endpoint, target: facts.target.forward, headers, idleTimeoutMs };
     this.#tunnel = openTunnel(ask, this.#socket, early, this.road.deadlines, this);
     this.road.tunnels.add(this.#tunnel);
+  }
+
+  /** There is no room for this route now. */
+  shed(plan: Plan): void {
+    recordShed(plan);
+    this.refuse("overloaded");
   }
 
   refuse(kind: FailureKind): void {
@@ -105,27 +125,31 @@ class Upgrade implements Finished, TunnelEvents {
   }
 
   onOpen(head: ResponseHead): readonly string[] {
+    this.#report("success");
     this.#open = true;
     this.#countOpen(1);
     return this.#answered(head);
   }
 
   onRefused(head: ResponseHead): readonly string[] {
+    this.#report(head.status >= 500 ? "failure" : "success");
     return this.#answered(head);
   }
 
   onFailure(why: Failure): Buffer {
+    this.#report(FAILURES[why.kind].fault === "upstream" ? "failure" : "cancelled");
     this.failure = why;
     this.status = FAILURES[why.kind].status;
     this.who ??= stranger(this.head);
     this.#record();
-    const { requestId, traceId } = this.who;
-    return localReplyBytes(why.kind, requestId, traceId);
+    return localReplyBytes(why.kind, this.who);
   }
 
   onClosed(bytesIn: number, bytesOut: number): void {
     if (this.#over) return;
     this.#over = true;
+    this.road.inFlight--;
+    this.#report("cancelled");
     if (this.#tunnel !== null) this.road.tunnels.delete(this.#tunnel);
     if (this.#open) {
       this.#countOpen(-1);
@@ -153,6 +177,7 @@ class Upgrade implements Finished, TunnelEvents {
       versionHeader: route.versionHeader,
       servedBy: (this.arm as BoundArm).upstream.name,
       requestId: (this.who as Identity).requestId,
+      fallback: null,
       mintedCookie: mintedCookie(route.split, this.decision, this.head.encrypted),
     });
     return fieldsFromText(fields);
@@ -164,6 +189,13 @@ class Upgrade implements Finished, TunnelEvents {
     this.endedMs = this.road.clock.nowMs();
     countExchange(this);
     if (!this.#open) logExchange(this);
+  }
+
+  /** Tells the circuit how asking for the tunnel went, once. */
+  #report(outcome: CallOutcome): void {
+    if (this.#reported || this.arm === null || this.arm.gate === null) return;
+    this.#reported = true;
+    this.arm.gate.circuit?.report(this.ticket, outcome, false, now(this.road));
   }
 
   #countOpen(change: 1 | -1): void {

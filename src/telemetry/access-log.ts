@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import type { ArmLabel, DecisionReason } from "../base/cells.ts";
+import type { ArmLabel, DecisionReason, FallbackKind } from "../base/cells.ts";
 import type { Random } from "../base/clock.ts";
 import type { AccessLogSpec } from "../model/snapshot.ts";
 import { PPM } from "../model/split.ts";
@@ -29,6 +29,8 @@ export interface AccessRecord {
   readonly bytesOut: number;
   /** Tries against upstreams; 0 for a local reply. */
   readonly attempts: number;
+  /** What answered instead of the arm; null = the arm did, or nobody. */
+  readonly fallback: FallbackKind | null;
   readonly requestId: string;
   readonly traceId: string | null;
   readonly clientAddress: string;

@@ -1,5 +1,6 @@
 import type { SeriesKey } from "../base/series.ts";
 import type { Snapshot } from "../model/snapshot.ts";
+import type { CircuitReport, HealthReport, OutlierReport } from "./resilience-reports.ts";
 
 /**
  * Everything a scrape reads. All of it is read on the control thread, at scrape time, without a message to any other
@@ -17,6 +18,12 @@ export interface MetricsSource {
   threads(): readonly ThreadCount[];
   /** How often a thread of each kind was replaced since the process started. */
   threadRestarts(): readonly ThreadRestarts[];
+  /** What the probes know; also of endpoints that left the config, whose counters stay. */
+  health(): readonly HealthReport[];
+  /** What the circuits are at, likewise. */
+  circuits(): readonly CircuitReport[];
+  /** Who was ejected, likewise. */
+  outliers(): readonly OutlierReport[];
   /** One word per route, at the index that its `RouteCells.word` names. */
   readonly controlWords: Int32Array;
 }

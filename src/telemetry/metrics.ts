@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import type { Metric } from "prom-client";
 import { CONTROL_FAMILIES } from "./control-families.ts";
 import type { Family, Sample } from "./family.ts";
+import { RESILIENCE_FAMILIES } from "./resilience-families.ts";
 import type { MetricsSource } from "./metrics-source.ts";
 import { takeScrapeView } from "./scrape-view.ts";
 import type { ExpositionOptions } from "./scrape-view.ts";
@@ -18,7 +19,12 @@ export interface Metrics {
 }
 
 /** All families of our own, in the order of the exposition. */
-export const FAMILIES: readonly Family[] = [...TRAFFIC_FAMILIES, ...UPSTREAM_FAMILIES, ...CONTROL_FAMILIES];
+export const FAMILIES: readonly Family[] = [
+  ...TRAFFIC_FAMILIES,
+  ...UPSTREAM_FAMILIES,
+  ...RESILIENCE_FAMILIES,
+  ...CONTROL_FAMILIES,
+];
 
 /**
  * prom-client's defaults that are left out: gauges whose names end as a counter's must, and the two that walk every

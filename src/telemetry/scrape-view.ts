@@ -1,7 +1,8 @@
-import { BLOCK_WORDS, blockView, pageOf, THREAD_BLOCK } from "../base/cells.ts";
+import { BLOCK_WORDS, blockView, pageOf, THREAD_BLOCK, THREAD_WORDS } from "../base/cells.ts";
 import type { ArmLabel } from "../base/cells.ts";
 import type { Snapshot } from "../model/snapshot.ts";
 import type { MetricSeries, MetricsSource, ReloadCounts, ThreadCount, ThreadRestarts } from "./metrics-source.ts";
+import type { CircuitReport, HealthReport, OutlierReport } from "./resilience-reports.ts";
 
 /** Resolution of exposed histograms: this many of the eight log buckets per doubling. */
 export type BucketsPerDoubling = 1 | 2 | 4 | 8;
@@ -25,6 +26,11 @@ export interface ScrapeView {
   readonly threads: readonly ThreadCount[];
   readonly threadRestarts: readonly ThreadRestarts[];
   readonly threadWords: Float64Array;
+  /** The highest stage of overload among the data threads, 0 to 3. */
+  readonly overloadStage: number;
+  readonly health: readonly HealthReport[];
+  readonly circuits: readonly CircuitReport[];
+  readonly outliers: readonly OutlierReport[];
   readonly routes: readonly RouteTotals[];
   readonly exchanges: readonly ExchangeTotals[];
   readonly upstreams: readonly UpstreamTotals[];
@@ -64,6 +70,10 @@ export function takeScrapeView(source: MetricsSource, options: ExpositionOptions
     threads: source.threads(),
     threadRestarts: source.threadRestarts(),
     threadWords: sumBlock(regions, THREAD_BLOCK),
+    overloadStage: highestStage(regions),
+    health: source.health(),
+    circuits: source.circuits(),
+    outliers: source.outliers(),
     ...sumSeries(source, regions, snapshot),
   };
 }
@@ -73,8 +83,10 @@ export function sourceOfRoute(source: MetricsSource, route: string): MetricsSour
   const isItsOwn = ({ key }: MetricSeries): boolean => {
     return (key.kind === "route" || key.kind === "exchange") && key.route === route;
   };
-  return { ...source, series: () => source.series().filter(isItsOwn) };
+  return { ...source, ...NO_REPORTS, series: () => source.series().filter(isItsOwn) };
 }
+
+const NO_REPORTS = { health: () => [], circuits: () => [], outliers: () => [] };
 
 type Regions = readonly (readonly SharedArrayBuffer[])[];
 
@@ -121,6 +133,14 @@ function sumBlock(regions: Regions, block: number): Float64Array {
     if (pageOf(block) < pages.length) addWords(sum, blockView(pages, block));
   }
   return sum;
+}
+
+/** The stage of overload of the worst data thread: threads that are each in stage 1 are not together in stage 2. */
+export function highestStage(regions: Regions): number {
+  const stages = regions.map((pages) => {
+    return pages.length === 0 ? 0 : (blockView(pages, THREAD_BLOCK)[THREAD_WORDS.overloadStage] as number);
+  });
+  return Math.max(0, ...stages);
 }
 
 /** Adds `words` to `sum`, word by word. */

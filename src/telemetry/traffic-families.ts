@@ -1,5 +1,4 @@
 import {
-  ARM_LABELS,
   DECISION_REASONS,
   EXCHANGE_STATUS,
   RETRY_REASONS,
@@ -48,7 +47,7 @@ export const TRAFFIC_FAMILIES: readonly Family[] = [
     type: "counter",
     help: "Tries that were repeated, by reason.",
     labels: ["route", "reason"],
-    read: (view) => view.routes.flatMap(retrySamples),
+    read: (view) => nonZero(view.routes.flatMap(retrySamples)),
   },
   {
     name: "crossfade_refused_total",
@@ -146,7 +145,7 @@ function inFlightSamples({ route, live, words }: RouteTotals): Sample[] {
 }
 
 function decisionSamples({ route, words }: RouteTotals): Sample[] {
-  return ARM_LABELS.flatMap((arm, armIndex) =>
+  return (["baseline", "candidate"] as const).flatMap((arm, armIndex) =>
     DECISION_REASONS.map((reason, reasonIndex) => ({
       labels: { route, arm, reason },
       value: wordAt(words, ROUTE_WORDS.decisions + reasonIndex + 16 * armIndex),

@@ -56,12 +56,13 @@ export const UPSTREAM_FAMILIES: readonly Family[] = [
   {
     name: "crossfade_pool_overflow_total",
     type: "counter",
-    help: "Requests turned away by the pool: the queue was full, or the wait in it too long.",
+    help: "Requests turned away by the pool: the queue was full, the wait in it too long, or too many were under way.",
     labels: ["upstream", "reason"],
     read: (view) =>
       view.upstreams.flatMap((totals) => [
         counter(totals, UPSTREAM_WORDS.overflowed, { reason: "overflow" }),
         counter(totals, UPSTREAM_WORDS.acquireTimedOut, { reason: "acquire-timeout" }),
+        counter(totals, UPSTREAM_WORDS.overloaded, { reason: "too-many-in-flight" }),
       ]),
   },
 ];

@@ -1,7 +1,8 @@
 import { UPSTREAM_WORDS } from "../base/cells.ts";
 import { FAILURE_KINDS, failure, type Failure } from "../base/failure.ts";
-import type { Chunk, RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
+import type { AttemptOptions, Chunk, RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
 import type { UpstreamSpec } from "../model/snapshot.ts";
+import type { CallReport } from "./call-report.ts";
 import type { Deadlines, Timed } from "./deadlines.ts";
 
 /** Where an attempt stands; each phase has its own deadline. */
@@ -11,6 +12,14 @@ type Phase = "waiting" | "sending" | "awaiting-head" | "answering" | "done";
 export interface AttemptEngine {
   /** Close or discard the connection; nothing more is read from it. */
   cancel(why: Failure): void;
+}
+
+/** What an attempt's state needs of the pool that it runs in. */
+export interface AttemptPool {
+  readonly spec: UpstreamSpec;
+  readonly env: { readonly counters: Float64Array; readonly deadlines: Deadlines };
+  /** For a call that the upstream's circuit gave `ticket`; null when no circuit wants to know. */
+  newReport(ticket: number): CallReport | null;
 }
 
 /**
@@ -27,24 +36,22 @@ export class AttemptState implements Timed {
   readonly #counters: Float64Array;
   readonly #engine: AttemptEngine;
   readonly #deadlines: Deadlines;
+  /** null: no circuit wants to know. */
+  readonly report: CallReport | null;
   #phase: Phase = "waiting";
   #requestEnded = false;
   /** A byte of the request may have reached the upstream. */
   sent = false;
 
-  constructor(
-    sink: ResponseSink,
-    engine: AttemptEngine,
-    spec: UpstreamSpec,
-    counters: Float64Array,
-    deadlines: Deadlines,
-  ) {
+  constructor(sink: ResponseSink, engine: AttemptEngine, pool: AttemptPool, options: AttemptOptions) {
+    const { spec, env } = pool;
     this.#sink = sink;
     this.#engine = engine;
     this.#timeouts = spec.timeouts;
-    this.#counters = counters;
-    this.#deadlines = deadlines;
-    deadlines.set(this, spec.pool.acquireTimeoutMs);
+    this.#counters = env.counters;
+    this.#deadlines = env.deadlines;
+    this.report = pool.newReport(options.ticket);
+    env.deadlines.set(this, spec.pool.acquireTimeoutMs);
   }
 
   get done(): boolean {
@@ -62,6 +69,7 @@ export class AttemptState implements Timed {
   /** A connection slot was granted. */
   granted(): void {
     this.#phase = this.#requestEnded ? "awaiting-head" : "sending";
+    this.report?.started(this.#deadlines.recentMs);
     this.#rearm();
   }
 
@@ -85,6 +93,7 @@ export class AttemptState implements Timed {
     if (head.status >= 200 || head.status < 100) {
       this.#phase = "answering";
       this.#rearm();
+      this.report?.onHead(head, this.#deadlines.recentMs);
     }
     this.#sink.onHead(head);
     return !this.done;
@@ -123,6 +132,7 @@ export class AttemptState implements Timed {
 
   end(trailers: RawHeaders | null): void {
     if (!this.#finish()) return;
+    this.report?.onEnd(trailers, this.#deadlines.recentMs);
     this.#sink.onEnd(trailers);
   }
 
@@ -140,12 +150,15 @@ export class AttemptState implements Timed {
 
   #report(why: Failure): void {
     this.#count(UPSTREAM_WORDS.failures + FAILURE_KINDS.indexOf(why.kind));
+    this.report?.onFailure(why.kind, this.#deadlines.recentMs);
     this.#sink.onFailure(why, { sent: this.sent });
   }
 
   /** The road gave up: the sink hears nothing more. */
   aborted(why: Failure): void {
-    if (this.#finish()) this.#engine.cancel(why);
+    if (!this.#finish()) return;
+    this.report?.onFailure(why.kind, this.#deadlines.recentMs);
+    this.#engine.cancel(why);
   }
 
   /** Deadline. */

@@ -54,6 +54,11 @@ export class Deadlines {
     this.#recentMs = nowMs;
   }
 
+  /** The last reading of the clock that anybody left. */
+  get recentMs(): number {
+    return this.#recentMs;
+  }
+
   /** How many deadlines are running. */
   get size(): number {
     return this.#entries.size;

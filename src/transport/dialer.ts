@@ -33,7 +33,8 @@ export class Dialer {
     const { spec, endpoint } = options;
     const timeout = spec.timeouts.connectTimeoutMs;
     const tls = tlsOptions(spec, endpoint);
-    this.#connect = buildConnector({ timeout, allowH2: false, noDelay: true, keepAlive: true, ...tls });
+    const { socketPath } = endpoint;
+    this.#connect = buildConnector({ timeout, allowH2: false, noDelay: true, keepAlive: true, socketPath, ...tls });
     this.#keepWarm = new KeepWarm({
       minConnections: options.minConnections,
       count: () => options.otherConnections() + this.#warm.length + this.#dialling,

@@ -1,10 +1,12 @@
 import type { Attempt, AttemptOptions, OutgoingHead, ResponseSink, Upstream } from "../model/exchange-types.ts";
+import type { Circuit } from "../policy/circuit-cell.ts";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
 import { NodeAttempt } from "./node-attempt.ts";
 import { UndiciAttempt } from "./undici-attempt.ts";
 import { Dialer } from "./dialer.ts";
 import { UndiciConnection } from "./undici-connection.ts";
-import { UpstreamPool, type Endpoint, type UpstreamEnvironment } from "./upstream-pool.ts";
+import type { Endpoint } from "./endpoints.ts";
+import { UpstreamPool, type UpstreamEnvironment } from "./upstream-pool.ts";
 
 /**
  * The library engine towards an upstream: undici dispatch on connections that we pool ourselves, so that limits,
@@ -41,10 +43,14 @@ export class LibraryUpstream implements Upstream {
   open(head: OutgoingHead, sink: ResponseSink, options: AttemptOptions): Attempt {
     const special = head.expectsContinue || head.hasTrailers || head.bodyFollowsLater || head.target === "*";
     const attempt = special
-      ? new NodeAttempt(this.#pool, head, sink)
+      ? new NodeAttempt(this.#pool, head, sink, options)
       : new UndiciAttempt(this.#pool, head, sink, options, (endpoint) => this.#connect(endpoint));
     this.#pool.admit(attempt);
     return attempt;
+  }
+
+  get circuit(): Circuit | null {
+    return this.#pool.circuit;
   }
 
   /** The endpoint that a new tunnel should use. */

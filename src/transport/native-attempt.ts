@@ -1,4 +1,5 @@
-import { failure, type Failure } from "../base/failure.ts";
+import { failure, type Failure, type FailureKind } from "../base/failure.ts";
+import type { Circuit } from "../policy/circuit-cell.ts";
 import { chunkSizeLine, lastChunkText } from "../codec/write-chunks.ts";
 import { requestHeadText } from "../codec/write-head.ts";
 import type { EndpointSpec } from "../model/snapshot.ts";
@@ -6,7 +7,8 @@ import type { AttemptOptions, Chunk, OutgoingHead, RawHeaders, ResponseSink } fr
 import { isIdempotent } from "../model/methods.ts";
 import { AttemptState } from "./attempt-state.ts";
 import type { LineMember, NativeConnection } from "./native-connection.ts";
-import type { Endpoint, PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
+import type { Endpoint } from "./endpoints.ts";
+import type { PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
 
 /** Opens a new connection to an endpoint. */
 type Dial = (endpoint: Endpoint<NativeConnection>) => NativeConnection;
@@ -36,14 +38,14 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
     options: AttemptOptions,
     dial: Dial,
   ) {
-    const { spec, env } = pool;
+    const { spec } = pool;
     this.#pool = pool;
     this.head = head;
     this.#dial = dial;
     this.wantsFresh = options.freshConnection;
     this.mayShare =
       spec.pool.pipelining > 1 && !options.freshConnection && head.body.kind === "none" && isIdempotent(head.method);
-    this.state = new AttemptState(sink, this, spec, env.counters, env.deadlines);
+    this.state = new AttemptState(sink, this, pool, options);
     if (head.body.kind === "none") this.state.requestDone();
   }
 
@@ -58,8 +60,12 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
     this.#connection.asked(this);
   }
 
-  refuse(): void {
-    this.state.fail(failure("overflow"));
+  refuse(why: FailureKind): void {
+    this.state.fail(failure(why));
+  }
+
+  atEndpoint(circuit: Circuit, ticket: number): void {
+    this.state.report?.atEndpoint(circuit, ticket);
   }
 
   expire(): void {
@@ -137,10 +143,10 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
 }
 
 /** Whoever speaks HTTP/1.0 may leave Host out, HTTP/1.1 may not (RFC 9112 §3.2): then the endpoint's own address goes there. */
-function withHost(head: OutgoingHead, { host, port }: EndpointSpec): OutgoingHead {
+function withHost(head: OutgoingHead, { host, port, socketPath }: EndpointSpec): OutgoingHead {
   if (head.fields.startsWith("host: ")) return head;
-  const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-  return { ...head, fields: `host: ${authority}\r\n${head.fields}` };
+  const name = host.includes(":") ? `[${host}]` : host;
+  return { ...head, fields: `host: ${socketPath === null ? `${name}:${port}` : name}\r\n${head.fields}` };
 }
 
 function drained(state: AttemptState): void {

@@ -11,7 +11,8 @@ import { chunkOf } from "./shared-buffer.ts";
 import { failureFromError } from "./upstream-errors.ts";
 import { writeBatch, type BatchMember } from "./write-batch.ts";
 import { writePieces } from "./write-pieces.ts";
-import type { Endpoint, PooledConnection, UpstreamPool } from "./upstream-pool.ts";
+import type { Endpoint, PooledConnection } from "./endpoints.ts";
+import type { UpstreamPool } from "./upstream-pool.ts";
 
 /** An attempt as its connection sees it. */
 export interface LineMember {

@@ -1,4 +1,4 @@
-import { connect as connectPlain, type Socket, type TcpNetConnectOpts } from "node:net";
+import { connect as connectPlain, type NetConnectOpts, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
 import { tlsOptions } from "./upstream-tls.ts";
@@ -13,8 +13,9 @@ export interface DialReader {
 
 /** Opens a socket to an endpoint, TLS included and always verified; its bytes go to `reader`. */
 export function dial(spec: UpstreamSpec, endpoint: EndpointSpec, reader: DialReader): Socket {
-  const { host, port, scheme } = endpoint;
-  const address: TcpNetConnectOpts = { host, port, noDelay: true, keepAlive: true };
+  const { host, port, scheme, socketPath } = endpoint;
+  const address: NetConnectOpts =
+    socketPath === null ? { host, port, noDelay: true, keepAlive: true } : { path: socketPath };
   if (scheme === "https") {
     const socket = connectTls({ ...address, ...tlsOptions(spec, endpoint), ALPNProtocols: ["http/1.1"] });
     socket.on("data", (chunk: Buffer) => reader.onRead(chunk, chunk.length, true));

@@ -1,9 +1,11 @@
 import type { Attempt, AttemptOptions, OutgoingHead, ResponseSink, Upstream } from "../model/exchange-types.ts";
+import type { Circuit } from "../policy/circuit-cell.ts";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
 import { KeepWarm } from "./keep-warm.ts";
 import { NativeAttempt } from "./native-attempt.ts";
 import { NativeConnection } from "./native-connection.ts";
-import { UpstreamPool, type Endpoint, type UpstreamEnvironment } from "./upstream-pool.ts";
+import type { Endpoint } from "./endpoints.ts";
+import { UpstreamPool, type UpstreamEnvironment } from "./upstream-pool.ts";
 
 /** The native engine towards an upstream: our own codec on sockets that we pool, pipelined where the config allows it. */
 export class NativeUpstream implements Upstream {
@@ -27,6 +29,10 @@ export class NativeUpstream implements Upstream {
     const attempt = new NativeAttempt(this.#pool, head, sink, options, this.#dial);
     this.#pool.admit(attempt);
     return attempt;
+  }
+
+  get circuit(): Circuit | null {
+    return this.#pool.circuit;
   }
 
   /** The endpoint that a new tunnel should use. */

@@ -1,12 +1,14 @@
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import type { Circuit } from "../policy/circuit-cell.ts";
 import { request as httpsRequest } from "node:https";
-import { failure, type Failure } from "../base/failure.ts";
-import type { Chunk, OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
+import { failure, type Failure, type FailureKind } from "../base/failure.ts";
+import type { AttemptOptions, Chunk, OutgoingHead, RawHeaders, ResponseSink } from "../model/exchange-types.ts";
 import { fieldsFromText } from "../model/field-lines.ts";
 import { AttemptState } from "./attempt-state.ts";
 import { tlsOptions } from "./upstream-tls.ts";
 import type { UndiciConnection } from "./undici-connection.ts";
-import type { Endpoint, PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
+import type { Endpoint } from "./endpoints.ts";
+import type { PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
 import { failureFromError } from "./upstream-errors.ts";
 
 /**
@@ -26,10 +28,10 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
   #held: Chunk[] = [];
   #heldEnd: { readonly trailers: RawHeaders | null } | null = null;
 
-  constructor(pool: UpstreamPool<UndiciConnection>, head: OutgoingHead, sink: ResponseSink) {
+  constructor(pool: UpstreamPool<UndiciConnection>, head: OutgoingHead, sink: ResponseSink, options: AttemptOptions) {
     this.#pool = pool;
     this.#head = head;
-    this.#state = new AttemptState(sink, this, pool.spec, pool.env.counters, pool.env.deadlines);
+    this.#state = new AttemptState(sink, this, pool, options);
     if (head.body.kind === "none") this.#state.requestDone();
   }
 
@@ -48,8 +50,12 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
     if (this.#heldEnd !== null || this.#head.body.kind === "none") this.#finishRequest(this.#heldEnd?.trailers ?? null);
   }
 
-  refuse(): void {
-    this.#state.fail(failure("overflow"));
+  refuse(why: FailureKind): void {
+    this.#state.fail(failure(why));
+  }
+
+  atEndpoint(circuit: Circuit, ticket: number): void {
+    this.#state.report?.atEndpoint(circuit, ticket);
   }
 
   expire(): void {
@@ -155,6 +161,7 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
       agent: false,
       host: endpoint.spec.host,
       port: endpoint.spec.port,
+      ...(endpoint.spec.socketPath === null ? {} : { socketPath: endpoint.spec.socketPath }),
       method,
       path: target,
       headers: all,

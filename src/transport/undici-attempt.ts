@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
+import type { Circuit } from "../policy/circuit-cell.ts";
 import type { Dispatcher } from "undici";
-import { failure, type Failure } from "../base/failure.ts";
+import { failure, type Failure, type FailureKind } from "../base/failure.ts";
 import type {
   AttemptOptions,
   Chunk,
@@ -13,7 +14,8 @@ import { closesConnection } from "../model/answer.ts";
 import { fieldsFromText } from "../model/field-lines.ts";
 import { AttemptState } from "./attempt-state.ts";
 import type { UndiciConnection } from "./undici-connection.ts";
-import type { Endpoint, PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
+import type { Endpoint } from "./endpoints.ts";
+import type { PooledAttempt, UpstreamPool } from "./upstream-pool.ts";
 import { failureFromError } from "./upstream-errors.ts";
 
 /** Makes a new connection to an endpoint, not yet open. */
@@ -47,7 +49,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
     this.#connect = connect;
     this.#head = head;
     this.wantsFresh = options.freshConnection;
-    this.#state = new AttemptState(sink, this, pool.spec, pool.env.counters, pool.env.deadlines);
+    this.#state = new AttemptState(sink, this, pool, options);
     this.#body = head.body.kind === "none" ? null : new BodyStream(this.#state, head.body.kind === "chunked");
     if (this.#body === null) this.#state.requestDone();
   }
@@ -60,8 +62,12 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
     this.#connection.client.dispatch(this.#dispatchOptions(endpoint), this);
   }
 
-  refuse(): void {
-    this.#state.fail(failure("overflow"));
+  refuse(why: FailureKind): void {
+    this.#state.fail(failure(why));
+  }
+
+  atEndpoint(circuit: Circuit, ticket: number): void {
+    this.#state.report?.atEndpoint(circuit, ticket);
   }
 
   expire(): void {

@@ -2,7 +2,7 @@ import { isIP, type Socket } from "node:net";
 import { Client } from "undici";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
 import type { Dialer } from "./dialer.ts";
-import type { PooledConnection } from "./upstream-pool.ts";
+import type { PooledConnection } from "./endpoints.ts";
 
 /** One pooled upstream connection: an undici client that never holds more than one request. */
 export class UndiciConnection implements PooledConnection {
@@ -106,8 +106,9 @@ function withoutContinue(chunk: Buffer): Buffer {
 const CONTINUE = /^HTTP\/1\.[01] 100[ \r]/;
 const OPENING_LENGTH = "HTTP/1.".length;
 
-/** Scheme, host and port of an endpoint as a URL. */
+/** Scheme, host and port of an endpoint as a URL; a Unix socket has no port. */
 function originOf(endpoint: EndpointSpec): string {
+  if (endpoint.socketPath !== null) return `${endpoint.scheme}://${endpoint.host}`;
   const host = isIP(endpoint.host) === 6 ? `[${endpoint.host}]` : endpoint.host;
   return `${endpoint.scheme}://${host}:${endpoint.port}`;
 }

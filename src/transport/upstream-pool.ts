@@ -1,46 +1,40 @@
 import { UPSTREAM_WORDS } from "../base/cells.ts";
+import type { FailureKind } from "../base/failure.ts";
 import { SwapList, type Listed } from "../base/swap-list.ts";
 import type { Attempt } from "../model/exchange-types.ts";
 import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
+import type { Circuit } from "../policy/circuit-cell.ts";
+import { CallReport } from "./call-report.ts";
+import { upstreamCircuit } from "./circuits.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { Endpoints, type Endpoint, type Place, type PooledConnection } from "./endpoints.ts";
 
 /** What an upstream engine needs of its thread. */
 export interface UpstreamEnvironment {
   readonly deadlines: Deadlines;
   /** The upstream's counter block of this thread. */
   readonly counters: Float64Array;
+  /** Gates of all upstreams and endpoints; see base/gates.ts. */
+  readonly gates: Int32Array;
+  /** Which data thread this is, from 0. */
+  readonly index: number;
   /** Data threads that share the upstream's connection limits; each gets an equal part, at least one. */
   readonly threads: number;
-}
-
-/** A connection as the pool sees it. */
-export interface PooledConnection {
-  readonly closed: boolean;
-  close(): void;
 }
 
 /** An attempt as the pool sees it. */
 export interface PooledAttempt<C extends PooledConnection> extends Attempt, Listed {
   /** It may start: on this endpoint, over this idle or shared connection if there is one. */
   run(endpoint: Endpoint<C>, connection: C | null): void;
-  /** No slot was free and none may be waited for. */
-  refuse(): void;
+  /** It may not start, and not wait either. */
+  refuse(why: FailureKind): void;
+  /** An endpoint with a circuit of its own was chosen; told right before `run`. */
+  atEndpoint(circuit: Circuit, ticket: number): void;
   /** The upstream is closing and its patience is over. */
   expire(): void;
   readonly wantsFresh: boolean;
   /** It may go over a connection that others are using. */
   readonly mayShare: boolean;
-}
-
-/** One address of the upstream, with its connections. */
-export interface Endpoint<C extends PooledConnection> {
-  readonly spec: EndpointSpec;
-  /** Most recently used last: the hottest connection is taken first, the others can go idle and close. */
-  readonly idle: C[];
-  /** Connections in use that take one more attempt which may share; the last is filled first. */
-  readonly shared: C[];
-  /** Attempts under way. */
-  inFlight: number;
 }
 
 /**
@@ -54,39 +48,53 @@ export interface Endpoint<C extends PooledConnection> {
 export class UpstreamPool<C extends PooledConnection> {
   readonly spec: UpstreamSpec;
   readonly env: UpstreamEnvironment;
-  readonly #endpoints: readonly Endpoint<C>[];
+  /** The circuit of the upstream as a whole; null when it has none. */
+  readonly circuit: Circuit | null;
+  readonly #endpoints: Endpoints<C>;
   readonly #maxConnections: number;
   readonly #maxPending: number;
+  readonly #maxInFlight: number;
   readonly #waiting = new Set<PooledAttempt<C>>();
   readonly #running = new SwapList<PooledAttempt<C>>();
   #busy = 0;
-  #next = 0;
   #closed: (() => void) | null = null;
 
   constructor(spec: UpstreamSpec, env: UpstreamEnvironment) {
     this.spec = spec;
     this.env = env;
-    this.#endpoints = spec.endpoints.map((endpoint) => ({ spec: endpoint, idle: [], shared: [], inFlight: 0 }));
+    this.circuit = upstreamCircuit(spec, env);
+    this.#endpoints = new Endpoints(spec, env);
     this.#maxConnections = Math.max(1, Math.ceil(spec.pool.maxConnections / env.threads));
     this.#maxPending = Math.ceil(spec.pool.maxPending / env.threads);
+    this.#maxInFlight = spec.pool.maxInFlight === 0 ? Infinity : Math.ceil(spec.pool.maxInFlight / env.threads);
   }
 
   /** The endpoints, in config order. */
   get endpoints(): readonly Endpoint<C>[] {
-    return this.#endpoints;
+    return this.#endpoints.all;
   }
 
   /** Starts the attempt now, later or never. */
   admit(attempt: PooledAttempt<C>): void {
+    if (this.#running.size + this.#waiting.size >= this.#maxInFlight) {
+      this.#turnAway(attempt, "too-many-in-flight", UPSTREAM_WORDS.overloaded);
+      return;
+    }
     // Whoever came before goes first, also when this one could share a connection and that one cannot.
     if (this.#waiting.size === 0 && this.#start(attempt)) return;
     if (this.#waiting.size < this.#maxPending) this.#enqueue(attempt);
-    else this.#overflow(attempt);
+    else this.#turnAway(attempt, "overflow", UPSTREAM_WORDS.overflowed);
+  }
+
+  /** For a call that the upstream's circuit gave `ticket`; null when no circuit wants to know. */
+  newReport(ticket: number): CallReport | null {
+    if (this.circuit === null && !this.#endpoints.haveCircuits) return null;
+    return new CallReport(this.circuit, ticket, this.spec.circuitBreaker?.slowCallMs ?? 0);
   }
 
   /** The endpoint that a new tunnel should use. */
   pickEndpoint(): EndpointSpec {
-    return this.#leastInFlight().spec;
+    return this.#endpoints.peek().spec;
   }
 
   /** An attempt is over and its slot free; `connection` is the one it leaves in good order, null when there is none. */
@@ -151,7 +159,7 @@ export class UpstreamPool<C extends PooledConnection> {
 
   /** Lets running attempts finish for `graceMs`, then aborts them. */
   async close(graceMs: number): Promise<void> {
-    for (const endpoint of this.#endpoints) this.#closeIdle(endpoint);
+    for (const endpoint of this.#endpoints.all) this.#closeIdle(endpoint);
     if (this.#running.size === 0) return;
     const ended = new Promise<void>((resolve) => {
       this.#closed = resolve;
@@ -162,30 +170,37 @@ export class UpstreamPool<C extends PooledConnection> {
   }
 
   #start(attempt: PooledAttempt<C>): boolean {
-    const endpoint = this.#leastInFlight();
-    if (attempt.mayShare && this.#join(attempt, endpoint)) return true;
     if (this.#busy >= this.#maxConnections) return attempt.mayShare && this.#joinAny(attempt);
+    const place = this.#endpoints.take();
+    if (place === null) {
+      queueMicrotask(() => attempt.refuse("circuit-open"));
+      return true;
+    }
+    const { endpoint } = place;
+    if (attempt.mayShare && this.#join(attempt, place)) return true;
     this.#busy++;
     this.#count(UPSTREAM_WORDS.active, 1);
-    this.#run(attempt, endpoint, attempt.wantsFresh ? null : this.#takeIdle(endpoint));
+    this.#run(attempt, place, attempt.wantsFresh ? null : this.#takeIdle(endpoint));
     return true;
   }
 
-  #join(attempt: PooledAttempt<C>, endpoint: Endpoint<C>): boolean {
-    const connection = endpoint.shared.at(-1);
+  #join(attempt: PooledAttempt<C>, place: Place<C>): boolean {
+    const connection = place.endpoint.shared.at(-1);
     if (connection === undefined) return false;
     this.#count(UPSTREAM_WORDS.reused, 1);
-    this.#run(attempt, endpoint, connection);
+    this.#run(attempt, place, connection);
     return true;
   }
 
   #joinAny(attempt: PooledAttempt<C>): boolean {
-    return this.#endpoints.some((endpoint) => this.#join(attempt, endpoint));
+    const place = this.#endpoints.takeShared();
+    return place !== null && this.#join(attempt, place);
   }
 
-  #run(attempt: PooledAttempt<C>, endpoint: Endpoint<C>, connection: C | null): void {
+  #run(attempt: PooledAttempt<C>, { endpoint, ticket }: Place<C>, connection: C | null): void {
     endpoint.inFlight++;
     this.#running.add(attempt);
+    if (endpoint.circuit !== null) attempt.atEndpoint(endpoint.circuit, ticket);
     attempt.run(endpoint, connection);
   }
 
@@ -202,7 +217,7 @@ export class UpstreamPool<C extends PooledConnection> {
 
   #canStart(attempt: PooledAttempt<C>): boolean {
     if (this.#busy < this.#maxConnections) return true;
-    return attempt.mayShare && this.#endpoints.some((endpoint) => endpoint.shared.length > 0);
+    return attempt.mayShare && this.#endpoints.haveShared;
   }
 
   #takeIdle(endpoint: Endpoint<C>): C | null {
@@ -222,22 +237,10 @@ export class UpstreamPool<C extends PooledConnection> {
     if (this.#waiting.delete(attempt)) this.#count(UPSTREAM_WORDS.pending, -1);
   }
 
-  #overflow(attempt: PooledAttempt<C>): void {
-    this.#count(UPSTREAM_WORDS.overflowed, 1);
+  #turnAway(attempt: PooledAttempt<C>, why: FailureKind, word: number): void {
+    this.#count(word, 1);
     // The road must have its attempt in hand before it hears of the failure.
-    queueMicrotask(() => attempt.refuse());
-  }
-
-  /** Fewest requests in flight; ties go round, so that equal endpoints share equally. */
-  #leastInFlight(): Endpoint<C> {
-    const count = this.#endpoints.length;
-    let best = this.#endpoints[this.#next % count] as Endpoint<C>;
-    for (let i = 1; i < count; i++) {
-      const other = this.#endpoints[(this.#next + i) % count] as Endpoint<C>;
-      if (other.inFlight < best.inFlight) best = other;
-    }
-    this.#next = (this.#next + 1) % count;
-    return best;
+    queueMicrotask(() => attempt.refuse(why));
   }
 
   #closeIdle(endpoint: Endpoint<C>): void {

@@ -159,6 +159,7 @@ class GuardedTunnel implements Tunnel {
           host: `${host}:${endpoint.port}`,
           hostname: host,
           port: endpoint.port,
+          ...(endpoint.socketPath === null ? {} : { socketPath: endpoint.socketPath }),
           // The library takes ca, cert and key from here, and the name to verify from `ssl`.
           ...trust,
         },

@@ -57,7 +57,7 @@ async function coldBench(t: TestContext, { pool, timeouts }: UpstreamLimits = {}
     counters,
     ask: (target, head = {}, freshConnection = false) => {
       const sink = new RecordingSink();
-      return { sink, attempt: upstream.open({ ...PLAIN_HEAD, target, ...head }, sink, { freshConnection }) };
+      return { sink, attempt: upstream.open({ ...PLAIN_HEAD, target, ...head }, sink, { freshConnection, ticket: 0 }) };
     },
     targets: () => raw.requests.map(({ target }) => target),
     connection: () => raw.connections[0] as UpstreamConnection,

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { UPSTREAM_WORDS } from "../../src/base/cells.ts";
 import { failure } from "../../src/base/failure.ts";
@@ -16,6 +19,8 @@ interface Carrier {
   readonly Engine: UpstreamEngine;
   readonly special: boolean;
   readonly pipelining: number;
+  /** Over a Unix socket instead of TCP. */
+  readonly unix?: boolean;
 }
 
 const CARRIERS: Readonly<Record<string, Carrier>> = {
@@ -24,6 +29,9 @@ const CARRIERS: Readonly<Record<string, Carrier>> = {
   "the native engine": { Engine: NativeUpstream, special: false, pipelining: 1 },
   "the native engine, with trailers announced": { Engine: NativeUpstream, special: true, pipelining: 1 },
   "the native engine, pipelined": { Engine: NativeUpstream, special: false, pipelining: 8 },
+  "undici, over a Unix socket": { Engine: LibraryUpstream, special: false, pipelining: 1, unix: true },
+  "node:http, over a Unix socket": { Engine: LibraryUpstream, special: true, pipelining: 1, unix: true },
+  "the native engine, over a Unix socket": { Engine: NativeUpstream, special: false, pipelining: 1, unix: true },
 };
 
 interface Bench {
@@ -38,9 +46,13 @@ interface Limits extends UpstreamLimits {
 }
 
 async function benchFor(t: TestContext, carrier: Carrier, limits: Limits = {}): Promise<Bench> {
-  const raw = await startRawUpstream(t);
-  const { upstream, counters } = openUpstream(t, carrier.Engine, limits.port ?? raw.port, {
+  const folder = carrier.unix === true ? mkdtempSync(path.join(tmpdir(), "crossfade-socket-")) : null;
+  if (folder !== null) t.after(() => rmSync(folder, { recursive: true }));
+  const raw = await startRawUpstream(t, folder === null ? null : path.join(folder, "v1.sock"));
+  const isDead = limits.port !== undefined;
+  const { upstream, counters } = openUpstream(t, carrier.Engine, limits.port ?? (folder === null ? raw.port : 0), {
     ...limits,
+    socketPath: folder === null ? null : path.join(folder, isDead ? "nobody.sock" : "v1.sock"),
     pool: { pipelining: carrier.pipelining, ...limits.pool },
   });
   return {
@@ -48,7 +60,7 @@ async function benchFor(t: TestContext, carrier: Carrier, limits: Limits = {}): 
     upstream,
     counters,
     open: (sink, head = {}, freshConnection = false) =>
-      upstream.open({ ...PLAIN_HEAD, hasTrailers: carrier.special, ...head }, sink, { freshConnection }),
+      upstream.open({ ...PLAIN_HEAD, hasTrailers: carrier.special, ...head }, sink, { freshConnection, ticket: 0 }),
   };
 }
 

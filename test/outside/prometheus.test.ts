@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import type { Scope } from "../support/scope.ts";
 import { startHttpUpstream } from "../support/http-upstream.ts";
 import { useSidecar, type Sidecar } from "../support/sidecar.ts";
@@ -9,12 +10,20 @@ import { findTool, freePort, runTool, startTool, testWith, untilListening, useFo
 
 const PROMTOOL = findTool("promtool");
 const PROMETHEUS = findTool("prometheus");
+const ALERTS = fileURLToPath(new URL("../../deploy/prometheus/alerts.yaml", import.meta.url));
+const ALERT_TESTS = fileURLToPath(new URL("../../deploy/prometheus/alerts.test.yaml", import.meta.url));
 
 testWith([PROMTOOL], "promtool finds nothing wrong with a filled exposition", 30_000, async (t, [promtool = ""]) => {
   const sidecar = await startFilled(t);
   const answer = await fetch(`${sidecar.metricsUrl}/metrics`);
   const exposition = await answer.text();
-  for (const name of ["requests_total", "request_duration_seconds_bucket", "upstream_duration_seconds_bucket"]) {
+  for (const name of [
+    "requests_total",
+    "request_duration_seconds_bucket",
+    "upstream_duration_seconds_bucket",
+    "circuit_state",
+    "health_check_failures_total",
+  ]) {
     assert.match(exposition, new RegExp(`^crossfade_${name}\\{.*\\} [1-9]`, "m"), "the exposition must be filled");
   }
   const { code, stdout, stderr } = await runTool(promtool, ["check", "metrics"], {
@@ -22,6 +31,16 @@ testWith([PROMTOOL], "promtool finds nothing wrong with a filled exposition", 30
     input: exposition,
   });
   assert.deepEqual({ code, printed: stdout + stderr }, { code: 0, printed: "" });
+});
+
+testWith([PROMTOOL], "promtool finds nothing wrong with the alert rules", 30_000, async (_, [promtool = ""]) => {
+  const { code, stdout, stderr } = await runTool(promtool, ["check", "rules", ALERTS], { deadlineMs: 20_000 });
+  assert.equal(code, 0, stdout + stderr);
+});
+
+testWith([PROMTOOL], "the alert rules fire when they should and not otherwise", 60_000, async (_, [promtool = ""]) => {
+  const { code, stdout, stderr } = await runTool(promtool, ["test", "rules", ALERT_TESTS], { deadlineMs: 50_000 });
+  assert.equal(code, 0, stdout + stderr);
 });
 
 testWith(
@@ -63,7 +82,11 @@ async function startFilled(scope: Scope): Promise<Sidecar> {
   const dead = `http://127.0.0.1:${await freePort()}`;
   const sticky = [{ header: "x-user-id" }];
   const sidecar = await useSidecar(scope, {
-    upstreams: { v1: { endpoints: [v1.url] }, v2: { endpoints: [v2.url] }, dead: { endpoints: [dead] } },
+    upstreams: {
+      v1: { endpoints: [v1.url] },
+      v2: { endpoints: [v2.url], circuitBreaker: {} },
+      dead: { endpoints: [dead], health: { tcp: {}, panic: "send" } },
+    },
     routes: [
       {
         name: "api",

@@ -3,6 +3,8 @@ import fs from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import type { StateEvent } from "../../src/base/state-event.ts";
+import { CircuitWatch } from "../../src/control/circuit-watch.ts";
+import { circuitByHand } from "../../src/control/circuit-by-hand.ts";
 import { liveViews } from "../../src/admin/live-views.ts";
 import { openAdminServer } from "../../src/admin/server.ts";
 import type { AdminServer, AdminServerOptions } from "../../src/admin/server.ts";
@@ -10,6 +12,7 @@ import type { ProposeResult } from "../../src/control/snapshot-store.ts";
 import { memoryAuditLog } from "../../src/journal/audit-log.ts";
 import type { AuditLog } from "../../src/journal/audit-log.ts";
 import type { Cause } from "../../src/model/snapshot.ts";
+import type { HealthReport, OutlierReport } from "../../src/telemetry/resilience-reports.ts";
 import { sourceOfRoute, takeScrapeView } from "../../src/telemetry/scrape-view.ts";
 import { configText, openBench, readingOf, useFolder } from "./control-plane.ts";
 import type { StoreBench } from "./control-plane.ts";
@@ -27,6 +30,10 @@ export interface AdminBench extends StoreBench {
   readonly tokenFile: string | null;
   /** What `POST reload` will find in the config file. */
   text: string;
+  /** Its circuits; it looks when told. */
+  readonly watch: CircuitWatch;
+  /** What the status shows of checks and ejections. */
+  readonly reported: { health: readonly HealthReport[]; outliers: readonly OutlierReport[] };
   /** Readiness as the status shows it. */
   readonly state: { ready: boolean; draining: boolean };
   ask(method: string, target: string, options?: AskOptions): Promise<Answer>;
@@ -68,6 +75,10 @@ export async function openAdminBench(
   const state = { ready: true, draining: false };
   const tokenFile = token ? path.join(useFolder(scope), "token") : null;
   if (tokenFile !== null) fs.writeFileSync(tokenFile, `${TOKEN}\n`);
+  const watch = new CircuitWatch({ gates: cells.gates, threads: cells.threads, clock, onEvent, every: () => () => {} });
+  watch.apply(store.current);
+  store.subscribe((snapshot) => watch.apply(snapshot));
+  const reported: AdminBench["reported"] = { health: [], outliers: [] };
   const source = {
     series: () => cells.series(),
     regions: () => cells.regions(),
@@ -75,6 +86,9 @@ export async function openAdminBench(
     reloads: () => store.reloadCounts,
     threads: () => [{ kind: "control" as const, state: "running" as const, count: 1 }],
     threadRestarts: () => [],
+    health: () => reported.health,
+    circuits: () => watch.reports(),
+    outliers: () => reported.outliers,
     controlWords: cells.words,
   };
   const views = liveViews({
@@ -91,6 +105,7 @@ export async function openAdminBench(
   const actions = {
     propose: store.propose.bind(store),
     reload: (cause: Cause): Promise<ProposeResult> => store.reload(cause, readingOf(result.text)),
+    circuit: circuitByHand({ watch, snapshot: () => store.current, auditLog, clock, onEvent }),
   };
   const address = { host: "127.0.0.1", port: 0, tokenFile };
   const server = await openAdminServer({ ...address, views, actions, clock, onEvent, ...over });
@@ -105,6 +120,8 @@ export async function openAdminBench(
     auditLog,
     tokenFile,
     text,
+    watch,
+    reported,
     state,
     ask: (method, target, asked = {}) =>
       ask(port, method, target, {

@@ -47,6 +47,22 @@ export function sentences(problems: readonly Problem[]): readonly string[] {
   return problems.map(({ path, value, message }) => `${path}: ${value === "" ? "" : `${value} `}${message}`);
 }
 
+/** A change of `goodConfig()`. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type Change = (config: any) => void;
+
+/** A mistake by name, how it is made, and everything that is said of it, without lines. */
+export type Mistake = readonly [name: string, change: Change, ...told: string[]];
+
+/** Everything that is said of the good config after a change, without lines, sorted. */
+export function toldOf(change: Change): readonly string[] {
+  const config = goodConfig();
+  change(config);
+  return sentences(problemsFrom(config))
+    .map((sentence) => sentence.replace(/ \(line \d+\)$/, ""))
+    .sort();
+}
+
 function textOf(source: unknown): string {
   return typeof source === "string" ? source : JSON.stringify(source, null, 1);
 }

@@ -12,12 +12,14 @@ export interface PlannedRoute {
   readonly candidatePpm: number;
 }
 
+type Reported = "snapshot" | "reloads" | "threads" | "threadRestarts" | "health" | "circuits" | "outliers";
+
 /** A source for metric tests: counters are set by hand, as a data thread would. */
 export interface CountingSource extends MetricsSource {
   /** The counters of one series in one thread; made on first use. */
   words(thread: number, key: SeriesKey): Float64Array;
   /** What the source reports; assign to change it. */
-  now: { -readonly [Name in "snapshot" | "reloads" | "threads" | "threadRestarts"]: ReturnType<MetricsSource[Name]> };
+  now: { -readonly [Name in Reported]: ReturnType<MetricsSource[Name]> };
 }
 
 /** A source with a snapshot of these routes and counter pages for `threadCount` threads. */
@@ -40,6 +42,9 @@ export function countingSource(routes: readonly PlannedRoute[], threadCount = 2)
     reloads: { applied: 0, refused: 0, unchanged: 0, lastOk: true },
     threads: [],
     threadRestarts: [],
+    health: [],
+    circuits: [],
+    outliers: [],
   };
   return {
     now,
@@ -50,6 +55,9 @@ export function countingSource(routes: readonly PlannedRoute[], threadCount = 2)
     reloads: () => now.reloads,
     threads: () => now.threads,
     threadRestarts: () => now.threadRestarts,
+    health: () => now.health,
+    circuits: () => now.circuits,
+    outliers: () => now.outliers,
     words(thread, key) {
       const block = blockOf(key);
       const pages = regions[thread] as SharedArrayBuffer[];

@@ -32,9 +32,9 @@ export function okText(body: string, fields: readonly string[] = []): string {
   return `${lines.join("\r\n")}\r\n\r\n${body}`;
 }
 
-/** Starts a recording upstream on a free loopback port; it and its connections end with the scope. */
-export async function startRawUpstream(scope: Scope): Promise<RawUpstream> {
-  const upstream = new RawUpstream();
+/** Starts a recording upstream on a free loopback port, or on a Unix socket; it and its connections end with the scope. */
+export async function startRawUpstream(scope: Scope, socketPath: string | null = null): Promise<RawUpstream> {
+  const upstream = new RawUpstream(socketPath);
   await upstream.listen();
   scope.after(() => upstream.close());
   return upstream;
@@ -47,10 +47,12 @@ export class UpstreamConnection {
   /** How the sidecar ended its side. */
   state: "open" | "fin" | "reset" = "open";
   #received: Buffer[] = [];
+  readonly #isUnix: boolean;
 
-  constructor(socket: net.Socket, reader: MessageReader) {
+  constructor(socket: net.Socket, reader: MessageReader, isUnix: boolean) {
     this.socket = socket;
     this.reader = reader;
+    this.#isUnix = isUnix;
     socket.on("data", (chunk: Buffer) => {
       this.#received.push(chunk);
       reader.push(chunk);
@@ -86,9 +88,10 @@ export class UpstreamConnection {
     this.socket.end();
   }
 
-  /** RST. */
+  /** RST; a Unix socket knows none, and breaks. */
   reset(): void {
-    this.socket.resetAndDestroy();
+    if (this.#isUnix) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   /** Drops the recorded bytes; a message that is being read goes on. */
@@ -108,7 +111,7 @@ export class UpstreamConnection {
   }
 }
 
-/** An upstream on a raw TCP socket: records every byte, answers what it is told. */
+/** An upstream on a raw TCP or Unix socket: records every byte, answers what it is told. */
 export class RawUpstream {
   connections: UpstreamConnection[] = [];
   /** Requests in order of their heads' arrival. */
@@ -119,16 +122,20 @@ export class RawUpstream {
   onRequest: Handler | null = answering(OK_ANSWER);
   /** Called with each new connection, before any byte. */
   onConnection: ((connection: UpstreamConnection) => void) | null = null;
+  /** Path of its Unix socket; null for TCP. */
+  readonly socketPath: string | null;
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
 
-  constructor() {
+  constructor(socketPath: string | null = null) {
+    this.socketPath = socketPath;
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
   }
 
   async listen(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.listen(0, "127.0.0.1", () => resolve());
+    if (this.socketPath === null) this.#server.listen(0, "127.0.0.1", () => resolve());
+    else this.#server.listen(this.socketPath, () => resolve());
     await promise;
   }
 
@@ -139,7 +146,7 @@ export class RawUpstream {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return this.socketPath === null ? `http://127.0.0.1:${this.port}` : `http+unix://${this.socketPath}`;
   }
 
   /** All bytes of all connections that are still remembered, in order of the connections. */
@@ -184,7 +191,7 @@ export class RawUpstream {
       head: (message) => this.#onHead(message, connection),
       complete: (message) => this.#onComplete(message),
     });
-    const connection = new UpstreamConnection(socket, reader);
+    const connection = new UpstreamConnection(socket, reader, this.socketPath !== null);
     this.connections.push(connection);
     this.#sockets.add(socket);
     socket.on("close", () => {

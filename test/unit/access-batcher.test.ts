@@ -113,6 +113,7 @@ test("a batch can be posted to another thread", () => {
     bytesIn: 0,
     bytesOut: 2,
     attempts: 1,
+    fallback: null,
     requestId: "r",
     traceId: null,
     clientAddress: "127.0.0.1",

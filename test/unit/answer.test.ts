@@ -13,7 +13,13 @@ import { joinedHeader } from "../../src/model/headers.ts";
 
 function answered(headers: readonly string[], parts: { status?: number; mintedCookie?: string | null } = {}): string[] {
   const { status = 200, mintedCookie = null } = parts;
-  const add = { versionHeader: "x-crossfade-upstream", servedBy: "v1", requestId: "id-1", mintedCookie };
+  const add = {
+    versionHeader: "x-crossfade-upstream",
+    servedBy: "v1",
+    requestId: "id-1",
+    fallback: null,
+    mintedCookie,
+  };
   return fieldsFromText(outgoingAnswer({ status, reason: "", headers }, add).fields);
 }
 
@@ -109,7 +115,7 @@ test("trailers that frame, route or authorise are dropped", () => {
 });
 
 test("a reason phrase with control characters is left out", () => {
-  const add = { versionHeader: "v", servedBy: "v1", requestId: "id-1", mintedCookie: null };
+  const add = { versionHeader: "v", servedBy: "v1", requestId: "id-1", fallback: null, mintedCookie: null };
   const reasonOf = (reason: string): string => outgoingAnswer({ status: 200, reason, headers: [] }, add).reason;
   assert.equal(reasonOf("Very OK"), "Very OK");
   assert.equal(reasonOf("a\r\nb"), "");

@@ -7,7 +7,7 @@ import { CellTable, NO_ROUTE } from "../../src/control/cell-table.ts";
 import type { RouteIdentity } from "../../src/control/cell-table.ts";
 
 function route(name: string, digest = "d", candidate: string | null = "v2"): RouteIdentity {
-  return { name, digest, split: { baseline: "v1", candidate } };
+  return { name, digest, split: { baseline: "v1", candidate }, fallback: [] };
 }
 
 test("the thread has block 0 and replies before a route have a block of their own", () => {
@@ -20,16 +20,14 @@ test("the thread has block 0 and replies before a route have a block of their ow
 test("a route gets a word at epoch 1 and a block per series", () => {
   const [cells] = new CellTable(4).assign([route("api")]);
   assert.equal(cells?.epoch, 1);
-  const { word, epoch: _epoch, ...blocks } = cells ?? assert.fail();
+  const { word, epoch: _epoch, fallbackBlocks: _none, ...blocks } = cells ?? assert.fail();
   assert.equal(new Set(Object.values(blocks)).size, Object.values(blocks).length);
   assert.equal(word, 0);
 });
 
-test("routes to the same upstream share its block and nothing else", () => {
+test("routes share no block", () => {
   const [a, b] = new CellTable(4).assign([route("a"), route("b")]);
   assert.ok(a !== undefined && b !== undefined);
-  assert.equal(a.baselineUpstreamBlock, b.baselineUpstreamBlock);
-  assert.equal(a.candidateUpstreamBlock, b.candidateUpstreamBlock);
   assert.notEqual(a.baselineBlock, b.baselineBlock);
   assert.notEqual(a.routeBlock, b.routeBlock);
   assert.notEqual(a.word, b.word);
@@ -39,7 +37,6 @@ test("a route without a candidate makes no series for one", () => {
   const table = new CellTable(4);
   const [cells] = table.assign([route("api", "d", null)]);
   assert.equal(cells?.candidateBlock, cells?.baselineBlock);
-  assert.equal(cells?.candidateUpstreamBlock, cells?.baselineUpstreamBlock);
   assert.equal(
     table.series().some(({ key }) => key.kind === "exchange" && key.arm === "candidate"),
     false,

@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ARM_LABELS,
   BLOCK_WORDS,
   blockView,
   DECISION_REASONS,
   EXCHANGE_STATUS,
+  FALLBACK_KINDS,
   HISTOGRAM_BUCKETS,
   HISTOGRAM_SUM,
   PAGE_BYTES,
   pageOf,
   RETRY_REASONS,
+  RETRY_SKIPS,
   ROUTE_WORDS,
   STATUS_SLOTS,
   statusSlot,
@@ -70,11 +71,14 @@ test("the parts of an exchange block and of an upstream block do not run into on
 });
 
 test("the parts of a route block and of a thread block do not run into one another", () => {
-  const { decisions, retries, ...counts } = ROUTE_WORDS;
+  const { decisions, retries, retrySkips, fallbacks, ...counts } = ROUTE_WORDS;
   assert.ok(Math.max(...Object.values(counts)) < decisions);
   assert.ok(DECISION_REASONS.length <= 16);
-  assert.ok(decisions + 16 * ARM_LABELS.length <= retries);
-  assert.ok(retries + RETRY_REASONS.length <= BLOCK_WORDS);
+  // Decisions are between two arms, whoever answers in the end.
+  assert.ok(decisions + 16 * 2 <= retries);
+  assert.ok(retries + RETRY_REASONS.length <= retrySkips);
+  assert.ok(retrySkips + RETRY_SKIPS.length <= fallbacks);
+  assert.ok(fallbacks + FALLBACK_KINDS.length <= BLOCK_WORDS);
   const { failures, ...scalars } = THREAD_WORDS;
   assert.ok(Math.max(...Object.values(scalars)) < failures);
   assert.ok(failures + FAILURE_KINDS.length <= BLOCK_WORDS);

@@ -7,8 +7,8 @@ import {
   isLoopback,
   isWildcard,
   textFromAddress,
-  textFromEndpoint,
 } from "../../src/config/address.ts";
+import { endpointText } from "../../src/model/endpoint.ts";
 
 const ADDRESSES = [
   ["0.0.0.0:8080", "0.0.0.0", 8080],
@@ -53,12 +53,27 @@ const ENDPOINTS = [
 
 for (const [text, scheme, host, port, printed] of ENDPOINTS) {
   test(`${text} is the endpoint ${printed}`, () => {
-    assert.deepEqual(endpointFromText(text), { ok: true, value: { scheme, host, port } });
-    assert.equal(textFromEndpoint({ scheme, host, port }), printed);
+    assert.deepEqual(endpointFromText(text), { ok: true, value: { scheme, host, port, socketPath: null } });
+    assert.equal(endpointText({ scheme, host, port, socketPath: null }), printed);
   });
 }
 
+test("a path behind http+unix:// is the endpoint of a Unix socket, and printed as it was written", () => {
+  const endpoint = { scheme: "http", host: "localhost", port: 0, socketPath: "/run/local.sock" } as const;
+  assert.deepEqual(endpointFromText("HTTP+UNIX:///run/local.sock"), { ok: true, value: endpoint });
+  assert.equal(endpointText(endpoint), "http+unix:///run/local.sock");
+  const longest = `/${"x".repeat(106)}`;
+  assert.ok(endpointFromText(`http+unix://${longest}`).ok);
+});
+
 const WRONG_ENDPOINTS = [
+  ["https+unix:///run/x.sock", "uses https+unix://; allowed: http://, https://, http+unix://"],
+  ["http+unix://run/x.sock", "names no socket; write http+unix:// and an absolute path"],
+  ["http+unix://", "names no socket"],
+  ["http+unix:///run/", "names no socket"],
+  ["http+unix:///run/x.sock?q", "names no socket"],
+  ["http+unix:///run/a b", "has blanks or control characters in its path"],
+  [`http+unix:///${"é".repeat(60)}`, "has a path of 121 bytes; a socket's has at most 107"],
   ["127.0.0.1:9001", "is not an endpoint"],
   ["grpc://x:1", "uses grpc://, which this version (0.1) does not have yet; use http://"],
   ["h2c://x:1", "uses h2c://, which this version (0.1) does not have yet; use http://"],

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { compile, referencedFiles, sectionDigests } from "../../src/config/compile.ts";
 import type { SnapshotDraft } from "../../src/config/compile.ts";
 import type { Config } from "../../src/config/config.ts";
+import { checkBodyFiles } from "../../src/config/static-answer.ts";
 import { EMPTY_OVERLAY } from "../../src/model/overlay.ts";
 import type { Overlay, RouteOverlay } from "../../src/model/overlay.ts";
 import { configFrom, goodConfig } from "../support/config-text.ts";
@@ -144,6 +145,10 @@ const OTHER_ROUTE: readonly (readonly [string, Change])[] = [
   ["another key in its segment", (c) => (c.segments.beta.keys = ["u2"])],
   ["another salt", (c) => (c.routes[0].split.salt = "x")],
   ["another match", (c) => (c.routes[0].match = { path: "/x" })],
+  ["another priority", (c) => (c.routes[0].priority = "low")],
+  ["retries", (c) => (c.routes[0].retry = {})],
+  ["a hedge", (c) => (c.routes[0].hedge = { delay: "1s" })],
+  ["a fallback", (c) => (c.routes[0].fallback = ["arm"])],
   ["another version header", (c) => (c.routes[0].headers = { version: "x-v" })],
 ];
 
@@ -212,6 +217,68 @@ test("the digest of an upstream follows its settings and the texts of its files,
     changed((c) => (c.upstreams.v1.timeouts = { connect: "2s" })).draft.upstreams[0]?.digest,
     plain[0]?.digest,
   );
+});
+
+function staticConfig(answer: object): Config {
+  const source = goodConfig();
+  source.routes[0].fallback = [{ static: answer }];
+  return configFrom(source);
+}
+
+const JSON_TYPE = ["content-type", "application/json"];
+const TEXT_TYPE = ["content-type", "text/plain; charset=utf-8"];
+
+const ANSWERS = [
+  ["JSON", { body: '{"a":1}' }, JSON_TYPE, '{"a":1}'],
+  ["plain text", { body: "gone" }, TEXT_TYPE, "gone"],
+  ["text outside of ASCII", { body: "fühlbar" }, TEXT_TYPE, "f\u00c3\u00bchlbar"],
+  ["nothing", {}, [], ""],
+  [
+    "what is typed by the file",
+    { body: "{}", headers: { "Content-Type": "text/x" } },
+    ["content-type", "text/x"],
+    "{}",
+  ],
+  ["a file", { bodyFile: "f.json", headers: { "x-a": "b" } }, [...JSON_TYPE, "x-a", "b"], "[1]"],
+] as const;
+
+for (const [name, answer, headers, body] of ANSWERS) {
+  test(`a static answer of ${name} has its type and its bytes`, () => {
+    const config = staticConfig(answer);
+    const [step] = draftOf(config, EMPTY_OVERLAY, new Map([["f.json", "[1]"]])).routes[0]?.fallback ?? [];
+    assert.deepEqual(step, { kind: "static", status: 200, headers, body });
+  });
+}
+
+test("a route whose file changed is another route, whatever was compiled of it before", () => {
+  const config = staticConfig({ bodyFile: "f" });
+  assert.deepEqual(referencedFiles(config), ["f"]);
+  const [before, after] = ["a", "b"].map((text) => draftOf(config, EMPTY_OVERLAY, new Map([["f", text]])).routes[0]);
+  assert.notEqual(after?.digest, before?.digest);
+  assert.deepEqual(compile(config, EMPTY_OVERLAY, new Map()), {
+    ok: false,
+    problems: [{ path: "routes[0].fallback[0].static.bodyFile", value: '"f"', message: "was not read" }],
+  });
+});
+
+test("a body file that is too large is told with its place and its size", () => {
+  const config = staticConfig({ bodyFile: "f" });
+  assert.deepEqual(checkBodyFiles(config, new Map([["f", "x".repeat(1_048_576)]])), []);
+  assert.deepEqual(checkBodyFiles(config, new Map([["f", `${"x".repeat(1_048_575)}ü`]])), [
+    {
+      path: "routes[0].fallback[0].static.bodyFile",
+      value: '"f"',
+      message: "has 1048577 bytes; allowed: 1048576 or fewer",
+    },
+  ]);
+});
+
+test("rules of health and of outliers are no part of what connections are shared by, a circuit's are", () => {
+  const before = draftOf(configFrom(goodConfig())).upstreams[0]?.digest;
+  const digestWith = (rules: object): string | undefined =>
+    changed((c) => Object.assign(c.upstreams.v1, rules)).draft.upstreams[0]?.digest;
+  assert.equal(digestWith({ health: { tcp: {} }, outlierDetection: {} }), before);
+  assert.notEqual(digestWith({ circuitBreaker: {} }), before);
 });
 
 test("a config that no parser made is refused loudly", () => {

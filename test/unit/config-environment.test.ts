@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { envWord } from "../../src/config/env-names.ts";
-import { KGC_ALIASES, KGC_LATER } from "../../src/config/kgc.ts";
 import { configFrom, goodConfig, problemsFrom, sentences, warningsFrom } from "../support/config-text.ts";
 
 const WORDS = [
@@ -54,6 +53,35 @@ test("a variable sets any setting that has one value, given in the file or not",
   assert.deepEqual([route?.split.candidatePpm, route?.match.pathPrefix], [250_000, "/v2/"]);
   assert.deepEqual(route?.split.sticky, [{ kind: "client-ip" }]);
   assert.deepEqual(route.split.onMissingKey, { kind: "set-cookie", name: "cf", maxAgeMs: 2_592_000_000 });
+});
+
+test("a variable sets what is in the sections for bad days too, and makes them where there are none", () => {
+  const source = goodConfig();
+  source.routes[0].fallback = ["arm", { static: { headers: { "X-Mode": "a" } } }];
+  const config = configFrom(source, {
+    CROSSFADE_OVERLOAD_MAX_IN_FLIGHT: "500",
+    CROSSFADE_UPSTREAMS_V1_HEALTH_HTTP_PATH: "/healthz",
+    CROSSFADE_UPSTREAMS_V1_HEALTH_HTTP_EXPECT_STATUS_0: "204",
+    CROSSFADE_UPSTREAMS_V1_HEALTH_BELIEVE_EXPLICIT: "false",
+    CROSSFADE_UPSTREAMS_V2_CIRCUIT_BREAKER_ERROR_RATIO: "20%",
+    CROSSFADE_UPSTREAMS_V2_POOL_MAX_IN_FLIGHT: "9",
+    CROSSFADE_ROUTES_API_PRIORITY: "low",
+    CROSSFADE_ROUTES_API_RETRY_BACKOFF_MULTIPLIER: "1.5",
+    CROSSFADE_ROUTES_API_RETRY_ON_0: "5xx",
+    CROSSFADE_ROUTES_API_FALLBACK_0_STALE_MAX_AGE: "1m",
+    CROSSFADE_ROUTES_API_FALLBACK_1_STATIC_HEADERS_X_MODE: "b",
+    CROSSFADE_ROUTES_API_FALLBACK_ON_STATUSES_0: "404",
+  });
+  assert.equal(config.overload.maxInFlight, 500);
+  const [v1, v2] = config.upstreams;
+  assert.deepEqual(v1?.health?.check.kind === "http" && v1.health.check.expectStatus, [[204, 204]]);
+  assert.deepEqual([v1?.health?.believeExplicit, v2?.circuitBreaker?.errorPpm], [false, 200_000]);
+  assert.equal(v2?.pool.maxInFlight, 9);
+  const [route] = config.routes;
+  assert.deepEqual([route?.priority, route?.retry?.backoff.multiplierMilli, route?.retry?.on], ["low", 1_500, ["5xx"]]);
+  assert.equal(route?.fallback[0]?.kind, "stale");
+  assert.deepEqual(route.fallback[1]?.kind === "static" && route.fallback[1].headers, ["x-mode", "b"]);
+  assert.deepEqual(route.fallbackOn.statuses, [404]);
 });
 
 test("names with hyphens, dots and capitals are found, also when one is the beginning of another", () => {
@@ -127,76 +155,6 @@ test("what Kubernetes sets for services of our name is passed over in silence, a
     KGC_SIDECAR_PORT_50051_TCP: "tcp://10.0.0.3:50051",
   });
   assert.deepEqual(warnings, []);
-});
-
-function twoRoutes(): unknown {
-  const config = goodConfig();
-  config.routes.push({ name: "rest", split: { baseline: "v1" } });
-  return config;
-}
-
-function sharesWith(env: Readonly<Record<string, string>>): readonly number[] {
-  return configFrom(twoRoutes(), env).routes.map(({ split }) => split.candidatePpm);
-}
-
-test("KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE sets the share of every route that has a candidate", () => {
-  assert.deepEqual(sharesWith({ KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE: "50" }), [500_000, 0]);
-  assert.deepEqual(sharesWith({ KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE: "0" }), [0, 0]);
-  assert.deepEqual(
-    sharesWith({ KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE: "2.5", KGC_SIDECAR_V2_ENABLED: "true" }),
-    [25_000, 0],
-  );
-});
-
-test("our own variables beat the aliases, but nothing beats KGC_SIDECAR_V2_ENABLED=false", () => {
-  const env = { KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE: "50", CROSSFADE_ROUTES_API_SPLIT_SHARE: "75%" };
-  assert.deepEqual(sharesWith(env), [750_000, 0]);
-  assert.deepEqual(sharesWith({ ...env, KGC_SIDECAR_V2_ENABLED: "false" }), [0, 0]);
-});
-
-test("the pool aliases set the pool of every upstream", () => {
-  const { upstreams } = configFrom(goodConfig(), {
-    KGC_SIDECAR_POOL_MIN_CONNECTIONS: "3",
-    KGC_SIDECAR_POOL_MAX_CONNECTIONS: "10",
-    KGC_SIDECAR_POOL_IDLE_TIMEOUT: "60000",
-  });
-  const pools = upstreams.map(({ pool }) => [pool.minConnections, pool.maxConnections, pool.idleTimeoutMs]);
-  assert.deepEqual(pools, [
-    [3, 10, 60_000],
-    [3, 10, 60_000],
-  ]);
-});
-
-test("wrong values of the aliases are told by the variable's name", () => {
-  const told = sentences(
-    problemsFrom(goodConfig(), {
-      KGC_SIDECAR_V2_ENABLED: "yes",
-      KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE: "150",
-      KGC_SIDECAR_POOL_MIN_CONNECTIONS: "few",
-      KGC_SIDECAR_POOL_MAX_CONNECTIONS: "-1",
-      KGC_SIDECAR_POOL_IDLE_TIMEOUT: "60s",
-    }),
-  );
-  assert.deepEqual([...told].sort(), [
-    'KGC_SIDECAR_POOL_IDLE_TIMEOUT: "60s" is not a whole number of milliseconds',
-    'KGC_SIDECAR_POOL_MAX_CONNECTIONS: "-1" is not a whole number',
-    'KGC_SIDECAR_POOL_MIN_CONNECTIONS: "few" is not a whole number',
-    'KGC_SIDECAR_V2_ENABLED: "yes" is none of true, false',
-    'KGC_SIDECAR_V2_ROLLOUT_PERCENTAGE: "150" is not a percentage; write 0 to 100',
-  ]);
-});
-
-test("aliases of features that do not exist yet are warned of, once each", () => {
-  const env = Object.fromEntries([...KGC_LATER.keys()].map((name) => [name, "1"]));
-  const warnings = warningsFrom(goodConfig(), { ...env, KGC_SIDECAR_OTHER: "1" });
-  const expected = [...KGC_LATER].map(
-    ([name, what]) => `${name} is ignored: ${what} are not available in this version (0.1) yet`,
-  );
-  assert.deepEqual([...warnings].sort(), [...expected, "KGC_SIDECAR_OTHER matches no setting and is ignored"].sort());
-});
-
-test("every variable of the plan's appendix is known", () => {
-  assert.equal(KGC_ALIASES.size + KGC_LATER.size, 17);
 });
 
 test("the environment of a file that is no map at all is not laid over anything", () => {

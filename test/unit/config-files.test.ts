@@ -67,6 +67,43 @@ test("plan S0: pool of 2 to 10 connections, 60 s idle, first step 10 %, and back
   assert.equal(off.routes[0]?.split.candidatePpm, 0);
 });
 
+test("plan S0: health every 5 s within 100 ms, circuits that open at 3 for 30 s, 3 tries from 100 ms to 1.6 s", () => {
+  const { upstreams, routes } = planOf("s0-kgc-sidecar.yaml");
+  const { health, circuitBreaker } = upstreams[1] as Config["upstreams"][number];
+  assert.deepEqual([health?.intervalMs, health?.timeoutMs, health?.unhealthyThreshold], [5_000, 100, 3]);
+  const { consecutiveFailures, openMs, halfOpenRequests } = circuitBreaker ?? {};
+  assert.deepEqual([consecutiveFailures, openMs, halfOpenRequests], [3, 30_000, 3]);
+  const [kgc] = routes;
+  assert.deepEqual(
+    [kgc?.retry?.attempts, kgc?.retry?.backoff],
+    [3, { initialMs: 100, maxMs: 1_600, multiplierMilli: 2_000 }],
+  );
+  assert.deepEqual(
+    kgc?.fallback.map(({ kind }) => kind),
+    ["arm", "upstream", "static"],
+  );
+  assert.equal(upstreams[2]?.endpoints[0]?.socketPath, "/run/kgc/local.sock");
+});
+
+test("plan S1: under overload the features go in the plan's order, and share their buckets", () => {
+  const routes = planOf("s1-kato.yaml").routes.filter(({ split }) => split.candidate !== null);
+  assert.deepEqual(
+    routes.map(({ name, priority, split }) => [name, priority, split.salt]),
+    [
+      ["degradable", "low", "kato-2025"],
+      ["essential", "high", "kato-2025"],
+      ["sessions", "normal", "kato-2025"],
+    ],
+  );
+});
+
+test("plan S4: reads of the cache go to both, and what the package does not answer, legacy does", () => {
+  const { routes } = planOf("s4-progressive-services.yaml");
+  const cache = routes.find(({ name }) => name === "cache-manager");
+  assert.deepEqual(cache?.hedge, { delayMs: 0, to: "other" });
+  assert.deepEqual(cache.fallback, [{ kind: "arm" }]);
+});
+
 test("plan S1: a session is the sticky key, and callers without one get it", () => {
   const split = planOf("s1-kato.yaml").routes.find(({ name }) => name === "sessions")?.split;
   assert.deepEqual(split?.sticky[0], { kind: "header", name: "x-session-id" });

@@ -36,12 +36,31 @@ test("the effective config has every default written out, in the words of the fi
   source.admin = { address: "127.0.0.1:9901", tokenFile: "/run/token" };
   source.metrics = { address: "[::1]:9464" };
   source.listen[0].tls = { cert: "/crt", key: "/key" };
-  source.upstreams.v1 = { endpoints: ["https://h"], tls: { ca: "/ca" } };
+  source.upstreams.v1 = { endpoints: ["https://h"], tls: { ca: "/ca" }, health: { grpc: {} } };
+  source.upstreams.v2 = { endpoints: ["http+unix:///run/v2.sock"], circuitBreaker: {} };
+  source.routes[0].readPreference = "fastest";
   const effective = effectiveConfig(configFrom(source));
   assert.deepEqual(effective["admin"], { address: "127.0.0.1:9901", tokenFile: "/run/token" });
   assert.deepEqual(effective["metrics"], { address: "[::1]:9464", bucketsPerDoubling: 1 });
   assert.deepEqual(effective["listen"], [{ address: "127.0.0.1:8080", tls: { cert: "/crt", key: "/key" } }]);
   assert.deepEqual(effective["log"], { level: "info", access: "errors" });
+  assert.deepEqual(effective["overload"], { eventLoopLag: "200ms", heap: "90%", maxInFlight: 0 });
+  const { v1, v2 } = effective["upstreams"] as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  assert.deepEqual(v1?.["health"], {
+    grpc: { service: "", watch: true, unimplemented: "unhealthy" },
+    interval: "5s",
+    unhealthyInterval: "1s",
+    timeout: "1s",
+    jitter: "15%",
+    unhealthyThreshold: 3,
+    healthyThreshold: 2,
+    believeExplicit: true,
+    panic: "refuse",
+  });
+  assert.deepEqual(v2?.["endpoints"], ["http+unix:///run/v2.sock"]);
+  assert.equal((v2["circuitBreaker"] as Readonly<Record<string, unknown>>)["openFor"], "30s");
+  const [route] = effective["routes"] as readonly Readonly<Record<string, unknown>>[];
+  assert.deepEqual([route?.["priority"], route?.["readPreference"], route?.["fallback"]], ["normal", "fastest", []]);
   assert.deepEqual(JSON.parse(JSON.stringify(effective)), effective);
 });
 
@@ -53,7 +72,10 @@ test("values of headers and cookies that may be secrets are masked", () => {
     { cookie: { "session-token": "s" }, to: "candidate" },
     { header: { "x-crossfade-force": "v2" }, to: "candidate" },
   ];
+  source.upstreams.v1.health = { http: { path: "/", headers: { Authorization: "Basic y" } } };
+  source.routes[0].fallback = [{ static: { headers: { "Set-Cookie": "id=2" } } }];
   const text = JSON.stringify(effectiveConfig(configFrom(source)));
+  assert.ok(!text.includes("Basic y") && !text.includes("id=2"), text);
   assert.ok(
     !text.includes("Basic x") && !text.includes("id=1") && !text.includes('"k"') && !text.includes('"s"'),
     text,

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { blockView, FALLBACK_KINDS, ROUTE_WORDS, THREAD_BLOCK, THREAD_WORDS } from "../../src/base/cells.ts";
 import { ctl } from "../../src/cli/ctl.ts";
 import type { StatusView } from "../../src/admin/views.ts";
 import { openAuditLog } from "../../src/journal/audit-log.ts";
@@ -105,6 +106,58 @@ test("a share is changed, rolled back, killed and given back from the terminal",
   assert.deepEqual(out.trimEnd().split("\n").length, 2);
   assert.match(out, /#6 +gen 6 +ctl\S* +unkill/);
   assert.match((await run(env, "audit")).out, /rollback api +errors\n.*split api 25% +week two/);
+});
+
+test("status says how upstreams and their circuits are, and circuits are changed by hand", async (t) => {
+  const circuitBreaker = { consecutiveFailures: 3 };
+  const upstreams = {
+    v1: { endpoints: ["http://127.0.0.1:9001"] },
+    v2: { endpoints: ["http://127.0.0.1:9002"], circuitBreaker },
+    v3: { endpoints: ["http://127.0.0.1:9003", "http://127.0.0.1:9004"], circuitBreaker },
+  };
+  const bench = await openAdminBench(t, { text: configText([{ name: "api" }], { upstreams }) });
+  const env = envOf(bench);
+  const durations = new Float64Array(256);
+  const checked = { checks: 1, failures: {}, durations };
+  const since = { sinceWallMs: 0, reason: null };
+  bench.reported.health = [
+    { ...checked, upstream: "v2", endpoint: "http://127.0.0.1:9002", now: { ...since, health: "healthy" } },
+    { ...checked, upstream: "v3", endpoint: "http://127.0.0.1:9003", now: { ...since, health: "unknown" } },
+    {
+      ...checked,
+      upstream: "v3",
+      endpoint: "http://127.0.0.1:9004",
+      now: { ...since, health: "unhealthy", reason: "status: answered 500" },
+    },
+  ];
+  const ejected = { ejected: true, backInMs: 65_000 };
+  bench.reported.outliers = [{ upstream: "v3", endpoint: "http://127.0.0.1:9004", now: ejected, ejections: 1 }];
+  const { out } = await run(env, "status");
+  assert.match(out, /^v2 +http:\/\/127\.0\.0\.1:9002 +0 +0 +0 +healthy, circuit closed$/m);
+  assert.match(out, /^v3 +2 endpoints +0 +0 +0 +circuit closed$/m);
+  assert.match(out, /^ +http:\/\/127\.0\.0\.1:9003 +not checked yet, circuit closed$/m);
+  assert.match(out, /:9004 +UNHEALTHY \(status: answered 500\), EJECTED for 1m 5s, circuit closed$/m);
+  const tripped = await run(env, "circuit", "v2", "trip", "--reason", "5xx");
+  assert.deepEqual([tripped.code, tripped.err], [0, ""]);
+  assert.match(tripped.out, /^UPSTREAM .*\nv2 .* healthy, circuit OPEN for 3\ds\n$/);
+  assert.equal(bench.auditLog.read(1)[0]?.reason, "5xx");
+  assert.match((await run(env, "circuit", "v2", "reset")).out, /circuit closed \(opened 1 times\)\n$/);
+  const refused = await run(env, "circuit", "v1", "trip");
+  assert.deepEqual([refused.code, /v1" has no circuitBreaker section/.test(refused.err)], [1, true]);
+});
+
+test("status says what was retried, saved and shed, and how overloaded the process is", async (t) => {
+  const bench = await openAdminBench(t);
+  const pages = bench.cells.pagesOf(0);
+  const words = blockView(pages, bench.store.current.routes[0]?.cells.routeBlock ?? assert.fail());
+  words[ROUTE_WORDS.retries] = 3;
+  words[ROUTE_WORDS.fallbacks] = 2;
+  words[ROUTE_WORDS.fallbacks + FALLBACK_KINDS.indexOf("none")] = 1;
+  words[ROUTE_WORDS.shed] = 4;
+  blockView(pages, THREAD_BLOCK)[THREAD_WORDS.overloadStage] = 2;
+  const { out } = await run(envOf(bench), "status");
+  assert.match(out, /^api .*as configured, 3 retries, 2 fallbacks, 1 without fallback, 4 shed$/m);
+  assert.match(out, /^OVERLOAD stage 2: low priority routes get 503$/m);
 });
 
 test("routes, config and a raw status are printed", async (t) => {
@@ -271,6 +324,9 @@ for (const [args, expected] of [
   [["split", "api", "120%"], /"120%" is above 100%/],
   [["rollback"], /rollback needs one ROUTE/],
   [["rollback", "a", "b"], /rollback needs one ROUTE/],
+  [["circuit", "v2"], /circuit needs UPSTREAM and reset or trip/],
+  [["circuit", "v2", "melt"], /circuit needs UPSTREAM and reset or trip/],
+  [["circuit", "v2", "trip", "now"], /circuit needs UPSTREAM and reset or trip/],
   [["audit", "--limit", "0"], /--limit: "0" is not a number/],
   [["audit", "--limit", "x"], /--limit: "x" is not a number/],
   [["status", "--reason", "x"], /status takes no --reason/],

@@ -110,6 +110,11 @@ test("a caller without a key goes by the rule of the route", () => {
 
 test("a route without a candidate needs no key", () => {
   assert.equal(decided({ split: { candidate: null } }).reason, "no-candidate");
+  assert.equal(decided({ split: { candidate: null, sticky: [] }, headers: ["x-user-id", "u1"] }).key, null);
+});
+
+test("a route without a candidate still knows its callers by their keys", () => {
+  assert.equal(decided({ split: { candidate: null }, headers: ["x-user-id", "u1"] }).key, "u1");
 });
 
 test("the control word's share holds while epochs agree; across a reload only a stop counts at once", () => {

@@ -15,6 +15,7 @@ import { FAILURE_KINDS } from "../../src/base/failure.ts";
 import { BUCKET_COUNT, bucketOf, bucketUpperBound } from "../../src/base/histogram.ts";
 import type { ArmLabel } from "../../src/base/cells.ts";
 import type { SeriesKey } from "../../src/base/series.ts";
+import { emptyHistogram } from "../../src/telemetry/resilience-reports.ts";
 import { createMetrics, FAMILIES } from "../../src/telemetry/metrics.ts";
 import type { BucketsPerDoubling } from "../../src/telemetry/scrape-view.ts";
 import { countingSource, linesOf, plannedSnapshot } from "../support/metrics-source.ts";
@@ -103,8 +104,8 @@ test("upstreams show time to first byte, failures by kind, and their pool", asyn
   const words = source.words(0, { kind: "upstream", upstream: "v2" });
   observe(words, 12);
   words[UPSTREAM_WORDS.failures + FAILURE_KINDS.indexOf("head-timeout")] = 3;
-  const { active, idle, pending, opened, reused, overflowed, acquireTimedOut } = UPSTREAM_WORDS;
-  for (const [i, word] of [active, idle, pending, opened, reused, overflowed, acquireTimedOut].entries()) {
+  const { active, idle, pending, opened, reused, overflowed, acquireTimedOut, overloaded } = UPSTREAM_WORDS;
+  for (const [i, word] of [active, idle, pending, opened, reused, overflowed, acquireTimedOut, overloaded].entries()) {
     words[word] = i + 1;
   }
   const text = await scrape(source);
@@ -122,6 +123,7 @@ test("upstreams show time to first byte, failures by kind, and their pool", asyn
     'crossfade_pool_opened_total{upstream="v2"} 4',
     'crossfade_pool_overflow_total{upstream="v2",reason="overflow"} 6',
     'crossfade_pool_overflow_total{upstream="v2",reason="acquire-timeout"} 7',
+    'crossfade_pool_overflow_total{upstream="v2",reason="too-many-in-flight"} 8',
   ]);
 });
 
@@ -154,12 +156,12 @@ test("numbers of the threads themselves come from their first block", async () =
   assert.equal(value("crossfade_access_records_dropped_total"), 4);
   assert.equal(value("crossfade_upgrades_open"), 5);
   assert.deepEqual(linesOf(text, "crossfade_lane_total{"), [
-    'crossfade_lane_total{lane="library"} 6',
-    'crossfade_lane_total{lane="native"} 7',
-    'crossfade_lane_total{lane="upgrade"} 8',
+    'crossfade_lane_total{lane="library"} 7',
+    'crossfade_lane_total{lane="native"} 8',
+    'crossfade_lane_total{lane="upgrade"} 9',
   ]);
   assert.deepEqual(linesOf(text, "crossfade_failures_total{"), [
-    `crossfade_failures_total{kind="${FAILURE_KINDS[0]}"} 9`,
+    `crossfade_failures_total{kind="${FAILURE_KINDS[0]}"} 10`,
   ]);
 });
 
@@ -306,12 +308,34 @@ test("a scrape of a thousand series has a line for each, from one reading of the
 });
 
 function fillEverything(source: CountingSource): void {
+  const place = { upstream: "v1", endpoint: "http://v1" };
+  const histogram = emptyHistogram().fill(1);
+  const circuit = { retryInMs: null, isWhole: true, window: { requests: 1, failures: 1, slow: 1 } };
+  source.now.health = [
+    {
+      ...place,
+      now: { health: "healthy", sinceWallMs: 1, reason: null },
+      checks: 1,
+      failures: { status: 1, timeout: 1 },
+      durations: histogram,
+    },
+  ];
+  source.now.circuits = [
+    {
+      ...place,
+      now: { ...circuit, kind: "closed", sinceWallMs: 1 },
+      transitions: { closed: 1, open: 1, half_open: 1 },
+      openTimes: histogram,
+    },
+  ];
+  source.now.outliers = [{ ...place, now: { ejected: false, backInMs: 0 }, ejections: 1 }];
   const keys: SeriesKey[] = [
     { kind: "thread" },
     { kind: "route", route: "api" },
     exchange("baseline", "v1"),
     exchange("candidate", "v2"),
     exchange("none", "none"),
+    exchange("fallback", "v3"),
     { kind: "upstream", upstream: "v1" },
     { kind: "upstream", upstream: "v2" },
   ];

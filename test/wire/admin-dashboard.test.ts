@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { blockView, ROUTE_WORDS, THREAD_BLOCK, THREAD_WORDS } from "../../src/base/cells.ts";
 import { DASHBOARD_HEADERS, DASHBOARD_PAGE } from "../../src/admin/dashboard-page.ts";
 import { DASHBOARD_SCRIPT } from "../../src/admin/dashboard-script.ts";
 import { openAdminBench, TOKEN } from "../support/admin-bench.ts";
 import type { AdminBench } from "../support/admin-bench.ts";
 import { configText } from "../support/control-plane.ts";
+import { callTimes, circuitOf } from "../support/planned-upstreams.ts";
 import { runOnFakePage } from "../support/fake-page.ts";
 import type { FakeElement, FakePage } from "../support/fake-page.ts";
 import { changed, until } from "../support/until.ts";
@@ -19,8 +21,11 @@ interface Opened {
 }
 
 /** The page in a tab that asks a real server; `token`: what the tab already has. */
-async function openPage(t: TestContext, options: { readonly token?: string | null } = {}): Promise<Opened> {
-  const bench = await openAdminBench(t);
+async function openPage(
+  t: TestContext,
+  options: { readonly token?: string | null; readonly text?: string } = {},
+): Promise<Opened> {
+  const bench = await openAdminBench(t, options.text === undefined ? {} : { text: options.text });
   const abort = new AbortController();
   t.after(() => abort.abort());
   const fetchIt = async (path: string, init: RequestInit): Promise<Response> => {
@@ -102,10 +107,109 @@ test("the page shows what is in force", async (t) => {
   assert.match(card("api").textContent, /v1 → v2/);
   assert.match(card("api").textContent, /v1 90% +v2 10%/);
   assert.match(card("web").textContent, /no candidate/);
-  assert.match(page.byId("upstreams").textContent, /v1 {2}http:\/\/127\.0\.0\.1:9001/);
+  assert.match(page.byId("upstreams").textContent, /v1 .*http:\/\/127\.0\.0\.1:9001 +not checked/);
   const bar = card("api").find(({ attributes }) => attributes.get("role") === "img");
   assert.equal(bar?.attributes.get("aria-label"), "Share of the candidate: 10%");
   assert.equal(bar?.children[0]?.style["width"], "10%");
+});
+
+const WITH_CIRCUITS = configText([{ name: "api" }], {
+  upstreams: {
+    v1: { endpoints: ["http://127.0.0.1:9001"] },
+    v2: { endpoints: ["http://127.0.0.1:9002"], circuitBreaker: { openFor: "40s", jitter: "0%" } },
+    v3: { endpoints: ["http://127.0.0.1:9003", "http://127.0.0.1:9004"], circuitBreaker: {} },
+  },
+});
+
+function upstreamPart({ page }: Opened, name: string): FakeElement {
+  const parts = page.byId("upstreams").children;
+  return parts.find(({ attributes }) => attributes.get("aria-label") === `Upstream ${name}`) ?? assert.fail(name);
+}
+
+function tripV2({ bench }: Opened): void {
+  const v2 = bench.store.current.upstreams.find(({ name }) => name === "v2") ?? assert.fail();
+  callTimes(circuitOf(bench.cells, v2, null), 3, "failure", bench.clock.nowMs());
+  bench.watch.look();
+}
+
+test("an open circuit is shown with what is left of its time, and closes before the eyes of who looks", async (t) => {
+  const opened = await openPage(t, { text: WITH_CIRCUITS });
+  await shown(opened, "upstreams", /v2 circuit closed/);
+  const { bench, page } = opened;
+  tripV2(opened);
+  bench.clock.advance(30_000);
+  page.tick();
+  await shown(opened, "upstreams", /v2 circuit open · tries again in 10s/);
+  await shown(opened, "events", /circuit opened: v2/);
+  const bar = upstreamPart(opened, "v2").find(({ className }) => className.includes("countdown"));
+  assert.deepEqual([bar?.hidden, bar?.children[0]?.style["width"]], [false, "25%"]);
+  assert.equal(bar?.attributes.get("aria-label"), "tries again in 10s");
+  bench.clock.advance(10_000);
+  bench.watch.look();
+  page.tick();
+  await shown(opened, "upstreams", /v2 circuit half-open · trying/);
+  bench.watch.reset("v2");
+  page.tick();
+  await shown(opened, "upstreams", /v2 circuit closed/);
+  assert.equal(bar?.hidden, true);
+});
+
+test("a circuit is tripped and reset from the page, after a question and with a reason", async (t) => {
+  const opened = await openPage(t, { text: WITH_CIRCUITS });
+  await shown(opened, "upstreams", /v2 circuit closed/);
+  const { bench } = opened;
+  assert.equal(button(upstreamPart(opened, "v1"), /Trip circuit/).hidden, true);
+  assert.equal(button(upstreamPart(opened, "v2"), /Reset circuit/).hidden, true);
+  button(upstreamPart(opened, "v2"), /Trip circuit/).fire("click");
+  await confirm(opened, /Open the circuit of v2\?/, "5xx");
+  await shown(opened, "upstreams", /v2 circuit open · tries again in/);
+  assert.equal(bench.auditLog.read(1)[0]?.reason, "5xx");
+  button(upstreamPart(opened, "v2"), /Reset circuit/).fire("click");
+  await confirm(opened, /Close the circuits of v2\?/);
+  await shown(opened, "upstreams", /v2 circuit closed/);
+});
+
+test("endpoints are shown as checks and ejection have them, in words and not by colour alone", async (t) => {
+  const opened = await openPage(t, { text: WITH_CIRCUITS });
+  const { bench, page } = opened;
+  const counts = { checks: 1, failures: {}, durations: new Float64Array(256) };
+  const sinceWallMs = bench.clock.wallMs() - 65_000;
+  const healthOf = (upstream: string, port: number, health: "healthy" | "unhealthy" | "unknown") => {
+    const reason = health === "unhealthy" ? "status: answered 500" : null;
+    return { ...counts, upstream, endpoint: `http://127.0.0.1:${port}`, now: { health, sinceWallMs, reason } };
+  };
+  bench.reported.health = [
+    healthOf("v2", 9002, "healthy"),
+    healthOf("v3", 9003, "unknown"),
+    healthOf("v3", 9004, "unhealthy"),
+  ];
+  const now = { ejected: true, backInMs: 12_000 };
+  bench.reported.outliers = [{ upstream: "v3", endpoint: "http://127.0.0.1:9003", now, ejections: 1 }];
+  page.tick();
+  await shown(opened, "upstreams", /:9002 healthy for 1m 5s/);
+  await shown(opened, "upstreams", /:9003 ejected, back in 12s · not checked yet for 1m 5s/);
+  await shown(opened, "upstreams", /:9004 unhealthy for 1m 5s: status: answered 500/);
+  const dots = upstreamPart(opened, "v3")
+    .find(({ tag }) => tag === "ul")
+    ?.children.map((row) => {
+      return row.find(({ className }) => className.startsWith("dot"))?.className;
+    });
+  assert.deepEqual(dots, ["dot ejected", "dot unhealthy"]);
+});
+
+test("overload and what became of requests are shown", async (t) => {
+  const opened = await openPage(t);
+  await shown(opened, "generation", /generation 1/);
+  const { bench, page } = opened;
+  const pages = bench.cells.pagesOf(0);
+  const words = blockView(pages, bench.store.current.routes[0]?.cells.routeBlock ?? assert.fail());
+  words[ROUTE_WORDS.retries] = 3;
+  words[ROUTE_WORDS.fallbacks] = 2;
+  words[ROUTE_WORDS.shed] = 4;
+  blockView(pages, THREAD_BLOCK)[THREAD_WORDS.overloadStage] = 2;
+  page.tick();
+  await shown(opened, "notes", /Overload, stage 2: low priority routes get 503\./);
+  assert.match(opened.card("api").textContent, /in flight · 3 retries · 2 fallbacks · 4 shed/);
 });
 
 test("the page asks for the token when it is missing, and again when it is wrong", async (t) => {

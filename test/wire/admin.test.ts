@@ -55,6 +55,7 @@ test("the status says what runs and what is in force", async (t) => {
 test("the status counts decisions, answers and connections over all data threads", async (t) => {
   const bench = await openAdminBench(t);
   const cells = bench.store.current.routes[0]?.cells ?? assert.fail();
+  const v2Cells = bench.store.current.upstreams.find(({ name }) => name === "v2")?.cells ?? assert.fail();
   for (const thread of [0, 1]) {
     const pages = bench.cells.pagesOf(thread);
     const add = (block: number, word: number, count: number): void => {
@@ -70,8 +71,8 @@ test("the status counts decisions, answers and connections over all data threads
     add(cells.baselineBlock, EXCHANGE_STATUS + statusSlot(204), 1);
     add(cells.candidateBlock, EXCHANGE_STATUS + statusSlot(503), 3);
     add(cells.baselineBlock, EXCHANGE_STATUS + statusSlot(799), 1);
-    add(cells.candidateUpstreamBlock, UPSTREAM_WORDS.active, 2);
-    add(cells.candidateUpstreamBlock, UPSTREAM_WORDS.pending, 1);
+    add(v2Cells.block, UPSTREAM_WORDS.active, 2);
+    add(v2Cells.block, UPSTREAM_WORDS.pending, 1);
   }
   const view = status(await bench.ask("GET", "/api/v1/status"));
   const api = view.routes[0] ?? assert.fail();
@@ -349,7 +350,11 @@ test("a caller that goes away in the middle of its body is no news", async (t) =
 test("a mistake of ours is a 500 that names nothing, and an event that does", async (t) => {
   const bench = await openAdminBench(t, {
     over: {
-      actions: { propose: () => Promise.reject(new Error("boom in the works")), reload: () => Promise.reject("odd") },
+      actions: {
+        propose: () => Promise.reject(new Error("boom in the works")),
+        reload: () => Promise.reject("odd"),
+        circuit: () => Promise.reject("odder"),
+      },
     },
   });
   const answer = await bench.ask("PUT", "/api/v1/kill");
