@@ -34,6 +34,7 @@ const texts = Array.from(
 const leadCount = Math.round(spec.leadSeconds * spec.perSecond);
 const total = leadCount + Math.round(spec.seconds * spec.perSecond);
 const stepMs = 1_000 / spec.perSecond;
+const goodStart = `HTTP/1.1 ${spec.status ?? 200} `;
 
 const timesMs = new Float64Array(total - leadCount);
 const lateMs = new Float64Array(total - leadCount);
@@ -92,7 +93,7 @@ function onBytes(lane: Lane, count: number): boolean {
   const wanted = answerLength(text);
   lane.unread = text;
   if (text.length < wanted) return true;
-  if (text.length > wanted || !text.startsWith("HTTP/1.1 200 ")) failed++;
+  if (text.length > wanted || !text.startsWith(goodStart)) failed++;
   else noteAnswer(lane, performance.now());
   lane.unread = "";
   lane.dueMs = NaN;

@@ -10,13 +10,15 @@ export interface PacedSpec {
   /** Before the measurement: the same load, not counted. */
   readonly leadSeconds: number;
   readonly seconds: number;
+  /** Of a good answer; undefined = 200. */
+  readonly status?: number;
 }
 
 /** What an open-loop load gave. Times count from when a request was due, not from when it left. */
 export interface PacedResult {
   /** Answers in a second; below the wanted rate when somebody could not keep up. */
   readonly perSecond: number;
-  /** Without an answer, or with another than 200. */
+  /** Without an answer, or with another status than the wanted one; before the measurement too. */
   readonly failed: number;
   readonly p50Ms: number;
   readonly p99Ms: number;

@@ -67,9 +67,13 @@ export async function startPinned(
   ready: RegExp,
 ): Promise<Running> {
   const { promise: match, resolve } = Promise.withResolvers<RegExpExecArray>();
+  let isReady = false;
   const launched = launch(core, command, args, {}, (printed) => {
-    const found = ready.exec(printed);
-    if (found !== null) resolve(found);
+    // An access log may follow, thousands of lines a second.
+    const found = isReady ? null : ready.exec(printed);
+    if (found === null) return;
+    isReady = true;
+    resolve(found);
   });
   const found = await whenReady(match, launched);
   return { pid: launched.child.pid ?? 0, match: found, stop: launched.stop };

@@ -1,11 +1,12 @@
 /**
  * `npm run demo`: two sample services, the sidecar in front of them, 200 synthetic users, and the whole journey: the
- * share rises from 0 to 100 %, the new version breaks, everybody is taken back, the kill switch is tried. On a terminal
- * it is shown live and goes on until Ctrl-C; else it prints lines and ends. Exit codes: 0, 1 when a promise was not
- * kept, 2 usage, 130 when it was interrupted on the way.
+ * share rises from 0 to 100 %, the new version dies on the way and nobody notices, it answers wrongly and everybody is
+ * taken back, the kill switch is tried. On a terminal it is shown live and goes on until Ctrl-C; else it prints lines and
+ * ends. Exit codes: 0, 1 when a promise was not kept, 2 usage, 130 when it was interrupted on the way.
  */
 import { parseArgs } from "node:util";
-import { adminOf, typedCommand, type Admin } from "./demo/admin.ts";
+import { adminOf, typedCommand, type Admin, type CandidateReading } from "./demo/admin.ts";
+import type { Cast } from "./demo/cast.ts";
 import { openStage, type Stage } from "./demo/processes.ts";
 import { liveLines, row, screenOn, type Screen } from "./demo/screen.ts";
 import { judged, STORY_SECONDS, tellStory, type Kept } from "./demo/story.ts";
@@ -44,10 +45,16 @@ function wishFrom(args: readonly string[], isTerminal: boolean): Wish | string {
   }
 }
 
+function paceOf({ seconds }: Wish): number {
+  return seconds / STORY_SECONDS;
+}
+
 /** What changes while the demo runs, for the moving block. */
 interface Scene {
   title: string;
   sharePpm: number;
+  /** Only on a screen that is painted. */
+  candidate: CandidateReading | null;
   readonly note: () => string;
 }
 
@@ -61,7 +68,7 @@ async function main(): Promise<number> {
   const interrupted = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupted.abort());
   screen.say("Crossfade demo: starting two services and the sidecar …");
-  const stage = await openStage(ROUTE, ROUTE);
+  const stage = await openStage(ROUTE, ROUTE, paceOf(wish));
   try {
     const code = await play(wish, screen, stage, interrupted.signal);
     const exit = await stage.close();
@@ -79,7 +86,7 @@ async function main(): Promise<number> {
 async function play(wish: Wish, screen: Screen, stage: Stage, signal: AbortSignal): Promise<number> {
   const { sidecar, v1, v2 } = stage;
   const tally = new Tally(USERS, ROUTE);
-  const admin = adminOf(sidecar.admin, ROUTE);
+  const admin = adminOf(sidecar, ROUTE);
   const port = Number(new URL(sidecar.listen).port);
   const traffic = new Traffic({
     port,
@@ -93,18 +100,25 @@ async function play(wish: Wish, screen: Screen, stage: Stage, signal: AbortSigna
   const scene: Scene = {
     title: "",
     sharePpm: 0,
+    candidate: null,
     note: () => `${((performance.now() - startedMs) / 1000).toFixed(0)} s`,
   };
   const painter = setInterval(() => paint(screen, scene, tally, traffic), FRAME_MS);
   const onPhase = (title: string, sharePpm: number): void => void Object.assign(scene, { title, sharePpm });
-  try {
+  const over = new AbortController();
+  const show = async (): Promise<number> => {
     traffic.start(REQUESTS_PER_SECOND.journey);
-    const pace = wish.seconds / STORY_SECONDS;
-    const findings = await tellStory({ route: ROUTE, stage, admin, tally, screen, pace, onPhase, signal });
+    const cast: Cast = { route: ROUTE, stage, admin, tally, screen, pace: paceOf(wish), onPhase, signal };
+    const findings = await tellStory(cast);
     const verdict = judged(tally.totals, findings);
     screen.say(...summary(tally, verdict));
     if (!wish.endsByItself) await lookOn(screen, stage, admin, traffic, scene, signal);
     return verdict.every(({ kept }) => kept) ? 0 : 1;
+  };
+  const following = screen.live ? follow(admin, scene, AbortSignal.any([over.signal, signal])) : null;
+  try {
+    const [code] = await Promise.all([show().finally(() => over.abort()), following]);
+    return code;
   } finally {
     clearInterval(painter);
     screen.close();
@@ -112,20 +126,28 @@ async function play(wish: Wish, screen: Screen, stage: Stage, signal: AbortSigna
   }
 }
 
+/** Keeps the scene up to date with what the sidecar thinks of v2. */
+async function follow(admin: Admin, scene: Scene, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    scene.candidate = await admin.candidate();
+    await new Promise((go) => setTimeout(go, FRAME_MS));
+  }
+}
+
 function paint(screen: Screen, scene: Scene, tally: Tally, traffic: Traffic): void {
   const phase = tally.result(performance.now());
-  const { title, sharePpm } = scene;
+  const { title, sharePpm, candidate } = scene;
   const { totals, usersOnV2 } = tally;
   const note = scene.note();
   const perSecond = traffic.perSecond();
-  screen.paint(liveLines({ title, sharePpm, note, users: USERS, usersOnV2, totals, phase, perSecond }));
+  screen.paint(liveLines({ title, sharePpm, note, users: USERS, usersOnV2, totals, phase, candidate, perSecond }));
 }
 
 function summary(tally: Tally, verdict: readonly Kept[]): readonly string[] {
   const { answers, planted, v1, v2 } = tally.totals;
   return [
     "Summary",
-    row("answers", `${answers}: v1 ${v1}, v2 ${v2}; ${planted} of them planted 500s`),
+    row("answers", `${answers}: v1 ${v1}, v2 ${v2}; ${planted} of them planted lies`),
     ...verdict.map(({ kept, text }) => row(kept ? "kept" : "NOT KEPT", text)),
     "",
   ];

@@ -133,7 +133,7 @@ async function openParts(
   watchers.apply(store.current);
   store.subscribe((snapshot) => watchers.apply(snapshot));
   const lab = config.runtime.threads === "inline" ? null : openLab(config, onEvent);
-  const plane = await openPlane(config, store, cells, lab, onEvent);
+  const plane = await openPlane(config, { store, cells, watchers, lab }, onEvent);
   store.subscribe((snapshot) => plane.publish(snapshot));
   const source = new ConfigSource<ProposeResult>({
     first: reading,
@@ -158,9 +158,7 @@ function openLab({ log: { level } }: Config, onEvent: StateEventSink): LabThread
 
 async function openPlane(
   config: Config,
-  store: SnapshotStore,
-  cells: CellTable,
-  lab: LabThread | null,
+  { store, cells, watchers, lab }: Pick<Parts, "store" | "cells" | "watchers" | "lab">,
   onEvent: StateEventSink,
 ): Promise<TrafficPlane> {
   const { engine, listeners } = config;
@@ -181,7 +179,9 @@ async function openPlane(
     });
   }
   const count = cells.threads;
-  return openThreadPool({ entry: entry("data-thread"), count, listeners, engine, snapshot, cells, lab, onEvent });
+  const onThreadLost = (): void => watchers.circuits.onThreadLost();
+  const dataThread = entry("data-thread");
+  return openThreadPool({ entry: dataThread, count, listeners, engine, snapshot, cells, lab, onEvent, onThreadLost });
 }
 
 async function openServers(path: string, parts: Parts, onEvent: StateEventSink): Promise<Servers> {

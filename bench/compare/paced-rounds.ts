@@ -21,7 +21,7 @@ const LEAST_RATE = 0.99;
 /** A generator whose own share may be larger than this part of the p99 has measured itself. */
 const MOST_OWN_SHARE = 0.5;
 /** One that stood still for longer than this part of the time tells of its own core and not of the subject. */
-const MOST_STALLED_SHARE = 0.05;
+export const MOST_STALLED_SHARE = 0.05;
 
 /** Latency of a subject at 60 % of its own saturation, and of the reference at the same rate, in turn. */
 export async function pacedRows(

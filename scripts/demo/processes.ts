@@ -1,19 +1,29 @@
 import { fork, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { stringify } from "yaml";
+import { configText, slowStartMsAt } from "./sidecar-config.ts";
 
 /** A sample service under the demo's control. */
 export interface SampleService {
   readonly name: "v1" | "v2";
   readonly url: string;
-  /** From now on this part of its answers is a planted 500. */
-  failFrom(share: number): void;
-  /** What it has seen; the time is wall clock, milliseconds with fractions. */
-  seen(): Promise<{ readonly requests: number; readonly lastRequestAtMs: number }>;
+  /** From now on this part of its answers is wrong, planted and with status 200. */
+  lieFrom(share: number): void;
+  /** What it has seen since it was started last. */
+  seen(): Promise<Seen>;
+  /** Kills its process with SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Starts a process on the same port in place of a killed one; resolves when it listens. */
+  restart(): Promise<void>;
+}
+
+/** What a sample service has seen; health checks are not counted. */
+export interface Seen {
+  readonly requests: number;
+  /** Wall clock, milliseconds with fractions; 0 before the first one. */
+  readonly lastRequestAtMs: number;
 }
 
 /** The sidecar process and where to reach it. */
@@ -29,12 +39,12 @@ export interface Stage {
   readonly v1: SampleService;
   readonly v2: SampleService;
   readonly sidecar: SidecarProcess;
+  /** How long callers take to come back to an upstream whose circuit closed. */
+  readonly slowStartMs: number;
   /** Ends every process and removes the folder; resolves with the sidecar's exit code. */
   close(): Promise<number | null>;
 }
 
-/** The ports that the documentation names. */
-const USUAL_PORTS = [8080, 9901, 9464] as const;
 const STOP_MS = 6_000;
 
 const children = new Set<ChildProcess>();
@@ -43,21 +53,24 @@ process.on("exit", () => {
   for (const child of children) child.kill("SIGKILL");
 });
 
-/** Starts both services and the sidecar; rejects with what the sidecar printed when it does not come up. */
-export async function openStage(route: string, salt: string): Promise<Stage> {
+/**
+ * Starts both services and the sidecar, whose times are made for a story at this pace; rejects with what the sidecar
+ * printed when it does not come up.
+ */
+export async function openStage(route: string, salt: string, pace: number): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), "crossfade-demo-"));
   try {
     const [v1, v2] = await Promise.all([startService("v1", 8), startService("v2", 5)]);
     const configFile = join(folder, "crossfade.yaml");
-    writeFileSync(configFile, await configText(folder, { route, salt, v1: v1.url, v2: v2.url }));
+    writeFileSync(configFile, await configText({ folder, route, salt, v1: v1.url, v2: v2.url, pace }));
     const sidecar = await startSidecar(configFile);
     const close = async (): Promise<number | null> => {
       const code = await end(sidecar.child);
-      await Promise.all([end(v1.child), end(v2.child)]);
+      await Promise.all([v1.close(), v2.close()]);
       rmSync(folder, { recursive: true, force: true });
       return code;
     };
-    return { v1, v2, sidecar, close };
+    return { v1, v2, sidecar, slowStartMs: slowStartMsAt(pace), close };
   } catch (error) {
     for (const child of children) child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
@@ -68,20 +81,52 @@ export async function openStage(route: string, salt: string): Promise<Stage> {
 const SERVICE = fileURLToPath(new URL("./sample-service.ts", import.meta.url));
 const CROSSFADE = fileURLToPath(new URL("../../bin/crossfade.js", import.meta.url));
 
-async function startService(name: "v1" | "v2", meanMs: number): Promise<SampleService & { child: ChildProcess }> {
-  const child = adopt(fork(SERVICE, [name, String(meanMs)], { stdio: ["ignore", "ignore", "inherit", "ipc"] }));
-  const { port } = (await message(child)) as { readonly port: number };
+interface OwnedService extends SampleService {
+  close(): Promise<void>;
+}
+
+async function startService(name: "v1" | "v2", meanMs: number): Promise<OwnedService> {
+  const start = (onPort: number): Promise<RunningService> => runService([name, String(meanMs), String(onPort)]);
+  let running = await start(0);
+  const { port } = running;
   return {
-    child,
     name,
     url: `http://127.0.0.1:${port}`,
-    failFrom: (failShare) => void child.send({ failShare }),
-    async seen() {
-      const answer = message(child);
-      child.send({ ask: true });
-      return (await answer) as { readonly requests: number; readonly lastRequestAtMs: number };
+    lieFrom: (lieShare) => void running.child.send({ lieShare }),
+    seen: () => askSeen(running.child),
+    kill: () => killed(running.child),
+    async restart() {
+      running = await start(port);
+    },
+    async close() {
+      await end(running.child);
     },
   };
+}
+
+interface RunningService {
+  readonly child: ChildProcess;
+  readonly port: number;
+}
+
+async function runService(args: readonly string[]): Promise<RunningService> {
+  const child = adopt(fork(SERVICE, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] }));
+  const { port } = (await message(child)) as { readonly port: number };
+  return { child, port };
+}
+
+/** A dead one has seen nothing since it was started last, as it was not. */
+async function askSeen(child: ChildProcess): Promise<Seen> {
+  if (!child.connected) return { requests: 0, lastRequestAtMs: 0 };
+  const answer = message(child);
+  child.send({ ask: true });
+  return (await answer) as Seen;
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await gone;
 }
 
 async function startSidecar(configFile: string): Promise<SidecarProcess & { child: ChildProcess }> {
@@ -116,40 +161,6 @@ function readyRecord(child: ChildProcess): Promise<ReadyRecord> {
   return promise;
 }
 
-async function configText(
-  folder: string,
-  { route, salt, v1, v2 }: { readonly route: string; readonly salt: string; readonly v1: string; readonly v2: string },
-): Promise<string> {
-  const [listen, admin, metrics] = await Promise.all(USUAL_PORTS.map(addressOn));
-  const config = {
-    listen: [{ address: listen }],
-    admin: { address: admin },
-    metrics: { address: metrics },
-    runtime: { threads: 2, stateDir: join(folder, "state"), drain: { lameDuck: "0s", deadline: "3s" } },
-    log: { access: "none" },
-    upstreams: { v1: { endpoints: [v1] }, v2: { endpoints: [v2] } },
-    routes: [
-      {
-        name: route,
-        match: { pathPrefix: "/" },
-        split: { baseline: "v1", candidate: "v2", share: "0%", salt, sticky: [{ header: "x-user-id" }] },
-      },
-    ],
-  };
-  return `# The demo's config. Edit and save: it is in force at once.\n${stringify(config)}`;
-}
-
-/** The usual port when nobody has it, else any free one. */
-async function addressOn(port: number): Promise<string> {
-  const probe = createServer();
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  probe.once("error", () => resolve(false));
-  probe.listen(port, "127.0.0.1", () => resolve((probe.address() as AddressInfo).port === port));
-  const free = await promise;
-  if (free) await new Promise((closed) => probe.close(closed));
-  return `127.0.0.1:${free ? port : 0}`;
-}
-
 function adopt(child: ChildProcess): ChildProcess {
   children.add(child);
   child.once("exit", () => children.delete(child));
@@ -157,10 +168,14 @@ function adopt(child: ChildProcess): ChildProcess {
 }
 
 function message(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    child.once("message", resolve);
-    child.once("exit", (code) => reject(new Error(`a sample service ended with ${code}`)));
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const onExit = (code: number | null): void => reject(new Error(`a sample service ended with ${code ?? "a signal"}`));
+  child.once("exit", onExit);
+  child.once("message", (heard) => {
+    child.off("exit", onExit);
+    resolve(heard);
   });
+  return promise;
 }
 
 /** SIGTERM, then SIGKILL when that takes too long. */

@@ -1,3 +1,4 @@
+import type { CandidateReading } from "./admin.ts";
 import type { PhaseResult, Totals } from "./tally.ts";
 
 /** Where the demo prints: lines that stay, and below them a block that is painted over. */
@@ -57,12 +58,14 @@ export interface LiveView {
   readonly totals: Totals;
   /** Null while a change is being made. */
   readonly phase: PhaseResult | null;
+  /** Null until the sidecar was asked for the first time. */
+  readonly candidate: CandidateReading | null;
   readonly perSecond: number;
 }
 
 /** The moving block. */
 export function liveLines(view: LiveView): readonly string[] {
-  const { totals, phase } = view;
+  const { totals, phase, candidate } = view;
   const speed = phase === null ? "" : `     p50 ${ms(phase.p50Ms)}     p99 ${ms(phase.p99Ms)}`;
   return [
     "",
@@ -70,9 +73,15 @@ export function liveLines(view: LiveView): readonly string[] {
     row("split", `v1 ${splitBar(view.sharePpm)} v2   ${percent(view.sharePpm)} of the callers`),
     row("users", `v1 ${pad(view.users - view.usersOnV2)}   v2 ${pad(view.usersOnV2)}   ${movesText(totals)}`),
     row("answers", `v1 ${pad(totals.v1)}   v2 ${pad(totals.v2)}   ${failuresText(totals)}`),
+    row("v2 is", candidate === null ? "" : candidateText(candidate)),
     row("speed", `${pad(view.perSecond)} requests/s${speed}`),
     "",
   ];
+}
+
+/** How v2 is in the sidecar's eyes, and how often v1 answered in its place. */
+export function candidateText({ health, circuit, fallbacks }: CandidateReading): string {
+  return `${health.padEnd(9)}   circuit ${circuit.padEnd(9)}   fallbacks ${fallbacks}`;
 }
 
 /** What a phase came to, in one line. */
@@ -81,7 +90,7 @@ export function phaseLine({ phase, ...result }: PhaseResult): string {
   const users = `${String(result.usersOnV2).padStart(3)} users on v2 ${changeText(result.toV2, result.toV1)}`;
   const answers = `v1 ${pad(result.v1)}  v2 ${pad(result.v2)}`;
   const speed = `${rate}/s  p50 ${ms(result.p50Ms)}  p99 ${ms(result.p99Ms)}`;
-  const planted = result.planted === 0 ? "" : `  ${result.planted} planted 500s`;
+  const planted = result.planted === 0 ? "" : `  ${result.planted} planted lies`;
   const failed = result.failed === 0 ? "" : `  ${result.failed} FAILED`;
   return `${percent(phase.sharePpm).padStart(5)} ${splitBar(phase.sharePpm, 10)}  ${users}  ${answers}  ${speed}${planted}${failed}`;
 }
@@ -101,7 +110,7 @@ function movesText({ moved, movedBack }: Totals): string {
 }
 
 function failuresText({ failed, planted }: Totals): string {
-  return `failed ${failed}${planted === 0 ? "" : `, planted 500s ${planted}`}`;
+  return `failed ${failed}${planted === 0 ? "" : `, planted lies ${planted}`}`;
 }
 
 function percent(ppm: number): string {
@@ -126,7 +135,7 @@ const DIM = "\u001b[2m";
 const RED = "\u001b[31m";
 const RESET = "\u001b[0m";
 
-/** Colours by meaning: v1 blue, v2 orange, commands dim, failures red. */
+/** Colours by meaning: v1 blue, v2 orange, commands dim, failures and what is out of service red. */
 function coloured(line: string): string {
   if (/^\s*\$ /.test(line)) return `${DIM}${line}${RESET}`;
   return line
@@ -134,5 +143,5 @@ function coloured(line: string): string {
     .replaceAll(/░+/g, (cells) => `${BLUE}${cells}${RESET}`)
     .replaceAll(/\bv1\b/g, `${BLUE}v1${RESET}`)
     .replaceAll(/\bv2\b/g, `${ORANGE}v2${RESET}`)
-    .replaceAll(/\b\d+ FAILED|NOT KEPT/g, (text) => `${RED}${text}${RESET}`);
+    .replaceAll(/\b\d+ FAILED|NOT KEPT|\bunhealthy\b|\bcircuit open\b/g, (text) => `${RED}${text}${RESET}`);
 }

@@ -10,20 +10,25 @@ export interface Answer {
   /** 0 when the connection broke. */
   readonly status: number;
   readonly servedBy: Version;
-  /** The sample service says that it failed on purpose. */
+  /** The sample service says that it answers wrongly on purpose. */
   readonly planted: boolean;
   readonly latencyMs: number;
   /** The tally's `turn` when the request was sent. */
   readonly turn: number;
 }
 
+/**
+ * Raising: a user who goes from v2 to v1 moved back. Lowering: that is the point. Outage: nobody moves; v1 answers in v2's
+ * place, and who was served by it is served by v2 again later.
+ */
+export type Direction = "raise" | "lower" | "outage";
+
 /** A stretch of the story with one share in force. */
 export interface Phase {
   readonly title: string;
   /** What the candidate should have: 0 … 1 000 000. */
   readonly sharePpm: number;
-  /** Raising: a user who goes from v2 to v1 moved back. Lowering: that is the point. */
-  readonly direction: "raise" | "lower";
+  readonly direction: Direction;
 }
 
 /** What a phase came to. */
@@ -33,7 +38,7 @@ export interface PhaseResult {
   readonly v1: number;
   readonly v2: number;
   readonly usersOnV2: number;
-  /** Users who came to v2 since the change that led to this phase, and who left it. */
+  /** Users whom v2 serves since the change that led to this phase, and whom it serves no more. */
   readonly toV2: number;
   readonly toV1: number;
   readonly failed: number;
@@ -47,8 +52,9 @@ export interface Totals {
   readonly answers: number;
   readonly v1: number;
   readonly v2: number;
-  /** Answers other than 200 that nobody planted, and broken connections. */
+  /** Answers other than 200, and broken connections. */
   readonly failed: number;
+  /** Wrong answers with status 200. */
   readonly planted: number;
   /** Moves from v1 to v2. */
   readonly moved: number;
@@ -89,7 +95,7 @@ export class Tally {
     checked: 0,
     wrongArm: 0,
   };
-  #direction: Phase["direction"] = "raise";
+  #direction: Direction = "raise";
   /** Users who changed sides since the last change began. */
   #moves = { toV1: 0, toV2: 0 };
   #current: Current | null = null;
@@ -110,7 +116,7 @@ export class Tally {
   }
 
   /** A change of the share is being made, in this direction; from here to `begin` either arm is right. */
-  change(direction: Phase["direction"]): void {
+  change(direction: Direction): void {
     this.turn++;
     this.#direction = direction;
     this.#moves = { toV1: 0, toV2: 0 };
@@ -170,8 +176,8 @@ export class Tally {
     const totals = this.#totals;
     totals.answers++;
     if (answer.servedBy !== null) totals[answer.servedBy]++;
-    if (answer.status === 200) return;
-    const kind = answer.planted ? "planted" : "failed";
+    const kind = answer.status !== 200 ? "failed" : answer.planted ? "planted" : null;
+    if (kind === null) return;
     totals[kind]++;
     if (this.#current !== null) this.#current[kind]++;
   }
@@ -181,19 +187,16 @@ export class Tally {
     if (servedBy === null || servedBy === before) return;
     this.#arms[user] = servedBy;
     if (before === null) return;
-    if (servedBy === "v2") {
-      this.#totals.moved++;
-      this.#moves.toV2++;
-      return;
-    }
-    this.#moves.toV1++;
-    if (this.#direction === "raise") this.#totals.movedBack++;
+    this.#moves[servedBy === "v2" ? "toV2" : "toV1"]++;
+    if (this.#direction === "outage") return;
+    if (servedBy === "v2") this.#totals.moved++;
+    else if (this.#direction === "raise") this.#totals.movedBack++;
   }
 
-  #checkArm(answer: Answer, { sharePpm }: Phase): void {
+  #checkArm(answer: Answer, { sharePpm, direction }: Phase): void {
     if (answer.servedBy === null) return;
     this.#totals.checked++;
-    const right: Version = this.#bucketOf(answer.user) < sharePpm ? "v2" : "v1";
+    const right: Version = direction !== "outage" && this.#bucketOf(answer.user) < sharePpm ? "v2" : "v1";
     if (answer.servedBy !== right) this.#totals.wrongArm++;
   }
 

@@ -59,7 +59,7 @@ export const healthSchema = z
     port: integer("Port to ask instead of the endpoint's own.", { min: 1, max: 65_535 }).optional(),
     interval: duration("Between two probes of an endpoint.", INTERVAL).prefault("5s"),
     unhealthyInterval: duration(
-      "The same while an endpoint is unhealthy or not yet known. Absent = 1s, or interval where that is shorter.",
+      "The same while an endpoint is unhealthy, not yet known, or has just failed. Absent = 1s, or interval where that is shorter.",
       INTERVAL,
     ).optional(),
     timeout: duration(

@@ -59,14 +59,21 @@ export class CircuitWatch {
     }
   }
 
-  /** What is known of every circuit there is or was. */
+  /** What is known of every circuit there is or was, up to this moment. */
   reports(): readonly CircuitReport[] {
+    this.look();
     const nowMs = this.#options.clock.nowMs();
     const live = new Map(this.#watched.map((watched) => [watched.counts, watched]));
     return [...this.#counts.values()].map((counts) => {
       const watched = live.get(counts);
       return { ...counts, now: watched === undefined ? null : this.#stateOf(watched, nowMs) };
     });
+  }
+
+  /** A data thread died, and the probes that it had under way with it: nobody would report them. */
+  onThreadLost(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const { circuit } of this.#watched) circuit.giveUpProbes(nowMs);
   }
 
   /** Closes every circuit of an upstream, by hand; false when it has none. */

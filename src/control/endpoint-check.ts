@@ -1,6 +1,14 @@
 import type { Clock, Random } from "../base/clock.ts";
 import type { StateEventSink } from "../base/state-event.ts";
-import { nextHealth, probeWaitMs, unknown, type HealthState, type ProbeResult } from "../policy/health.ts";
+import {
+  failed,
+  nextHealth,
+  PASS,
+  probeWaitMs,
+  unknown,
+  type HealthState,
+  type ProbeResult,
+} from "../policy/health.ts";
 import type { EndpointStatus } from "./endpoint-status.ts";
 import { eventOfHealth, unimplementedEvent } from "./health-events.ts";
 import type { HealthRecord } from "./health-record.ts";
@@ -126,17 +134,21 @@ class Run {
   async #ask(): Promise<void> {
     this.#cancelTimer = null;
     this.#busy = true;
-    const probe = (this.#probe ??= await this.#open());
-    if (this.#stopped) {
-      probe.close();
-      return;
-    }
     this.#startedAtMs = this.#env.clock.nowMs();
-    this.#hinted = false;
-    const result = await probe.run();
+    const result = await this.#result().catch(brokenProbe);
     this.#busy = false;
     if (this.#stopped) return;
     this.#goOn(this.#settle(result, this.#env.clock.nowMs() - this.#startedAtMs));
+  }
+
+  async #result(): Promise<ProbeResult> {
+    const probe = (this.#probe ??= await this.#open());
+    // The first one takes long: its modules are loaded.
+    this.#startedAtMs = this.#env.clock.nowMs();
+    this.#hinted = false;
+    if (!this.#stopped) return probe.run();
+    probe.close();
+    return PASS;
   }
 
   #open(): Promise<Probe> {
@@ -167,4 +179,9 @@ class Run {
     const state = this.#settle(result, null);
     if (!this.#busy) this.#goOn(state);
   }
+}
+
+/** A probe that cannot be made is a check that failed, and no reason to end the process that carries the traffic. */
+function brokenProbe(error: unknown): ProbeResult {
+  return failed("protocol", error instanceof Error ? error.message : String(error));
 }

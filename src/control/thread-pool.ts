@@ -19,6 +19,8 @@ export interface ThreadPoolOptions {
   readonly cells: CellTable;
   readonly lab: LabThread;
   readonly onEvent: StateEventSink;
+  /** A data thread died; what it was doing has no end. */
+  readonly onThreadLost: () => void;
 }
 
 /** Requests live for milliseconds: a larger nursery holds more garbage, not more requests. Measured in bench/README.md. */
@@ -183,6 +185,7 @@ class ThreadPool implements TrafficPlane {
     if (this.#draining || !wasServing) return;
     if (performance.now() - seat.bornMs > HEALTHY_AFTER_MS) seat.restartMs = FIRST_RESTART_MS;
     this.#resetGauges(seat);
+    this.#options.onThreadLost();
     this.#restarts++;
     setTimeout(() => this.#replace(seat), seat.restartMs);
     seat.restartMs = Math.min(seat.restartMs * 2, LONGEST_RESTART_MS);

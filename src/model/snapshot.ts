@@ -105,7 +105,7 @@ export interface HealthSpec {
   readonly port: number | null;
   /** Default 5 000. */
   readonly intervalMs: number;
-  /** While an endpoint is unhealthy or unknown. Default 1 000, or the interval where that is shorter. */
+  /** While an endpoint is unhealthy or unknown, or has just failed. Default 1 000, or the interval where that is shorter. */
   readonly unhealthyIntervalMs: number;
   /** Of one probe, connection included; not longer than the interval. Default 1 000, or the interval where that is shorter. */
   readonly timeoutMs: number;

@@ -193,6 +193,11 @@ export class Circuit {
     }
   }
 
+  /** Whoever had the permits of a half-open circuit may be gone: gives all of them out again. */
+  giveUpProbes(nowMs: number): void {
+    this.#settle("stuck", ANY_CYCLE, nowMs);
+  }
+
   /** Closes it by hand, without slow start; a closed one forgets what it counted. */
   reset(nowMs: number): void {
     this.#settle("reset", ANY_CYCLE, nowMs);

@@ -92,9 +92,13 @@ function afterPass(passes: number, rules: HealthThresholds): HealthState {
 /** What decides how often an endpoint is asked. */
 export type ProbePace = Pick<HealthSpec, "intervalMs" | "unhealthyIntervalMs" | "jitterPpm">;
 
-/** Milliseconds from the start of one probe to the start of the next, jitter included; never negative. */
+/**
+ * Milliseconds from the start of one probe to the start of the next, jitter included; never negative. A healthy endpoint that
+ * has just failed is asked at the faster pace too: what is wrong should be known soon (HAProxy's `fastinter`).
+ */
 export function probeWaitMs(state: HealthState, pace: ProbePace, random: Random): number {
-  const plainMs = state.kind === "healthy" ? pace.intervalMs : pace.unhealthyIntervalMs;
+  const isWell = state.kind === "healthy" && state.failures === 0;
+  const plainMs = isWell ? pace.intervalMs : pace.unhealthyIntervalMs;
   return Math.max(0, plainMs * (1 + ((2 * random() - 1) * pace.jitterPpm) / 1_000_000));
 }
 

@@ -60,6 +60,7 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
   /** -1 until it is over. */
   endedMs = -1;
   bytesIn = 0;
+  bodyEnded = false;
   readonly #downstream: Downstream;
   readonly #reply: Reply;
   #outgoing: OutgoingHead | null = null;
@@ -71,7 +72,6 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
   #recovery: Recovery | null = null;
   /** What the clock said in this turn; 0 = nobody has asked. */
   #readMs = 0;
-  #bodyEnded = false;
   #trailers: RawHeaders | null = null;
   #passTrailers = false;
 
@@ -147,7 +147,8 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
   onBodyEnd(trailers: RawHeaders | null): void {
     if (!this.#reply.committed) startDeadline(this);
     if (this.#isWaiting) this.#try(false);
-    this.#bodyEnded = true;
+    this.bodyEnded = true;
+    if (!this.#reply.committed) this.#recovery?.onBodyEnd();
     // Trailers go on only when they were announced: an upstream that asked for none need not know what to do with them.
     this.#trailers = this.#outgoing?.hasTrailers === true ? safeTrailers(trailers) : null;
     this.#attempt?.end(this.#trailers);
@@ -269,7 +270,8 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
   }
 
   holdBody(): void {
-    this.#downstream.pauseBody();
+    // Behind a whole request there is nothing to hold back, and who does not listen does not hear the client leave.
+    if (!this.bodyEnded) this.#downstream.pauseBody();
   }
 
   commit(head: ResponseHead): void {
@@ -312,7 +314,7 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
 
   /** Routed, and not opened yet. */
   get #isWaiting(): boolean {
-    if (this.#outgoing === null || this.attempts > 0 || this.#reply.committed) return false;
+    if (this.#outgoing === null || this.attempts > 0 || this.#reply.committed || this.endedMs >= 0) return false;
     return this.#recovery?.isWaiting !== true;
   }
 
@@ -336,13 +338,13 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
     const options = { freshConnection, ticket: this.ticket };
     this.ticket = NO_TICKET;
     const outgoing = this.#outgoing as OutgoingHead;
-    this.#attempt = this.#recovery?.open(arm, options, this) ?? arm.upstream.open(outgoing, this, options);
+    this.#attempt = this.#recovery?.open(arm, outgoing, options, this) ?? arm.upstream.open(outgoing, this, options);
     if (!isFirst && outgoing.body.kind !== "none") this.#replayBody(this.#attempt);
-    if (this.#bodyEnded) this.#attempt.end(this.#trailers);
+    if (this.bodyEnded) this.#attempt.end(this.#trailers);
   }
 
   #replayBody(attempt: Attempt): void {
-    if (this.#recovery?.replayInto(attempt) === false) this.#downstream.pauseBody();
+    if (this.#recovery?.replayInto(attempt) === false) this.holdBody();
     else this.#downstream.resumeBody();
   }
 

@@ -47,6 +47,8 @@ export interface Recoverable {
   /** Who serves; another arm that won a race takes its place. */
   arm: BoundArm | null;
   readonly attempts: number;
+  /** The request has come to its end. */
+  readonly bodyEnded: boolean;
   /** Milliseconds until the deadline of the whole exchange; null = it has none. */
   remainingMs(nowMs: number): number | null;
   /** Gives up the attempt under way, if there is one. */
@@ -56,6 +58,8 @@ export interface Recoverable {
   /** Goes on with another arm; what its gate says comes back as a problem. */
   moveTo(arm: BoundArm, kind: FallbackKind): void;
   commit(head: ResponseHead): void;
+  /** Sends what is held back of the answer. */
+  onFlush(): void;
   answer(local: LocalAnswer): void;
   /** The end: nothing else will answer. */
   giveUp(why: Failure): void;
@@ -113,13 +117,25 @@ export class Recovery implements Timed {
     this.#replay.add(chunk);
   }
 
+  /** From here on it is the upstream that is slow, and not the client. */
+  onBodyEnd(): void {
+    if (!this.isWaiting) this.#startClock();
+  }
+
   /** Opens a try: one attempt, or a race of two. */
-  open(arm: BoundArm, options: AttemptOptions, sink: ResponseSink): Attempt {
-    const { retry, hedge } = this.#plan;
-    if (retry !== null && retry.perTryTimeoutMs > 0) this.#road.deadlines.set(this, retry.perTryTimeoutMs);
-    const rival = hedge === null || this.#exchange.attempts > 1 ? null : this.#rivalOf(arm);
-    if (rival === null) return arm.upstream.open(this.#outgoing, sink, options);
-    return this.#openRace(arm, rival, options, sink);
+  open(arm: BoundArm, outgoing: OutgoingHead, options: AttemptOptions, sink: ResponseSink): Attempt {
+    const { hedge } = this.#plan;
+    if (this.#exchange.bodyEnded) this.#startClock();
+    const { attempts } = this.#exchange;
+    if (attempts > 1) return arm.upstream.open(this.#repeated(outgoing, attempts), sink, options);
+    const rival = hedge === null ? null : this.#rivalOf(arm);
+    return rival === null ? arm.upstream.open(outgoing, sink, options) : this.#openRace(arm, rival, options, sink);
+  }
+
+  /** A head for the second time and later: the upstream is told so, and need not say again that it wants the body. */
+  #repeated(outgoing: OutgoingHead, attempts: number): OutgoingHead {
+    const fields = `${outgoing.fields}x-crossfade-attempt: ${attempts}\r\n`;
+    return { ...outgoing, fields, expectsContinue: outgoing.expectsContinue && this.#replay === null };
   }
 
   /** Sends what has come of the body again; false = the attempt wants a pause. */
@@ -135,6 +151,8 @@ export class Recovery implements Timed {
     const grpcStatus = this.#isGrpc ? grpcStatusOf(head.headers) : null;
     if (this.#isGrpc && grpcStatus === null) {
       this.#heldHead = head;
+      // The try was in time. A call may stream, and its first message come whenever it likes.
+      this.#road.deadlines.set(this, HELD_HEAD_MS);
       return true;
     }
     const taken = this.#mayMind(head.status, grpcStatus) && this.#mend({ kind: "answer", head, grpcStatus });
@@ -185,8 +203,13 @@ export class Recovery implements Timed {
     this.#plan.budget?.finished();
   }
 
-  /** One try took too long to begin its answer. */
+  /** One try took too long to begin its answer, or a held head has waited for long enough. */
   onExpired(): void {
+    if (this.#heldHead !== null) {
+      this.#release();
+      this.#exchange.onFlush();
+      return;
+    }
     const why = failure("try-timeout");
     this.#exchange.discard(why);
     if (!this.takesFailure(why.kind, true)) this.#exchange.giveUp(why);
@@ -253,6 +276,11 @@ export class Recovery implements Timed {
   ): void {
     recordFallback(this.#route, kind);
     this.#exchange.answer({ kind, head, body, servedBy, cells });
+  }
+
+  #startClock(): void {
+    const limitMs = this.#plan.retry?.perTryTimeoutMs ?? 0;
+    if (limitMs > 0) this.#road.deadlines.set(this, limitMs);
   }
 
   #retryIn(waitMs: number): void {
@@ -330,6 +358,9 @@ export function recoveryFor(exchange: Recoverable, outgoing: OutgoingHead): Reco
   if (plan === null || plan.recovery === null) return null;
   return new Recovery(plan.recovery, plan, outgoing, exchange);
 }
+
+/** How long a head waits for the status of its call, which may be in trailers close behind it. */
+const HELD_HEAD_MS = 50;
 
 /** An answer that the route does not want is dropped with its connection. */
 const DISCARDED = failure("lost-race");

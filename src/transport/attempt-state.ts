@@ -1,5 +1,5 @@
 import { UPSTREAM_WORDS } from "../base/cells.ts";
-import { FAILURE_KINDS, failure, type Failure } from "../base/failure.ts";
+import { FAILURE_KINDS, FAILURES, failure, type Failure, type FailureKind } from "../base/failure.ts";
 import type { AttemptOptions, Chunk, RawHeaders, ResponseHead, ResponseSink } from "../model/exchange-types.ts";
 import type { UpstreamSpec } from "../model/snapshot.ts";
 import type { CallReport } from "./call-report.ts";
@@ -69,7 +69,7 @@ export class AttemptState implements Timed {
   /** A connection slot was granted. */
   granted(): void {
     this.#phase = this.#requestEnded ? "awaiting-head" : "sending";
-    this.report?.started(this.#deadlines.recentMs);
+    this.report?.started(this.#callMs);
     this.#rearm();
   }
 
@@ -93,7 +93,7 @@ export class AttemptState implements Timed {
     if (head.status >= 200 || head.status < 100) {
       this.#phase = "answering";
       this.#rearm();
-      this.report?.onHead(head, this.#deadlines.recentMs);
+      this.report?.onHead(head, this.#callMs);
     }
     this.#sink.onHead(head);
     return !this.done;
@@ -156,8 +156,11 @@ export class AttemptState implements Timed {
 
   /** The road gave up: the sink hears nothing more. */
   aborted(why: Failure): void {
+    // Who still stood in our own line has asked nobody, so nobody is to blame.
+    const kind: FailureKind = this.#phase === "waiting" ? "acquire-timeout" : why.kind;
     if (!this.#finish()) return;
-    this.report?.onFailure(why.kind, this.#deadlines.recentMs);
+    if (FAILURES[kind].fault === "upstream") this.#count(UPSTREAM_WORDS.failures + FAILURE_KINDS.indexOf(kind));
+    this.report?.onFailure(kind, this.#deadlines.recentMs);
     this.#engine.cancel(why);
   }
 
@@ -165,6 +168,10 @@ export class AttemptState implements Timed {
   onExpired(): void {
     if (this.#phase === "waiting") this.#count(UPSTREAM_WORDS.acquireTimedOut);
     this.giveUp(failure(expiryOf(this.#phase)));
+  }
+
+  get #callMs(): number {
+    return this.report?.timesCalls === true ? this.#deadlines.readClock() : this.#deadlines.recentMs;
   }
 
   #count(word: number): void {

@@ -26,6 +26,11 @@ export class CallReport {
     this.#slowMs = slowMs;
   }
 
+  /** Calls are timed, so the times that it is told must be exact. */
+  get timesCalls(): boolean {
+    return this.#slowMs > 0;
+  }
+
   /** An endpoint was chosen, whose circuit gave this ticket. */
   atEndpoint(circuit: Circuit, ticket: number): void {
     this.#endpointCircuit = circuit;

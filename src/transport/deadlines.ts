@@ -59,6 +59,12 @@ export class Deadlines {
     return this.#recentMs;
   }
 
+  /** Reads the clock, for whom a tick is too coarse. */
+  readClock(): number {
+    this.#recentMs = this.#nowMs();
+    return this.#recentMs;
+  }
+
   /** How many deadlines are running. */
   get size(): number {
     return this.#entries.size;

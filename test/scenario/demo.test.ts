@@ -58,8 +58,10 @@ test("the demo walks the whole way, keeps its promises, exits with 0 and leaves 
   for (const share of ["0 %", "10 %", "25 %", "50 %", "100 %"])
     assert.match(printed, new RegExp(`^ *${share} [█░]`, "m"));
   assert.match(printed, /^ {2}\$ npx crossfade ctl .*rollback api --reason/m);
+  for (const event of ["circuit open", "unhealthy", "healthy", "circuit closed", "99 users are back"])
+    assert.match(printed, new RegExp(`^ +\\d+\\.\\d\\d s +${event}`, "m"));
   const summary = printed.slice(printed.indexOf("\nSummary\n"));
-  assert.equal(summary.match(/^ {2}kept /gm)?.length, 5, summary);
+  assert.equal(summary.match(/^ {2}kept /gm)?.length, 8, summary);
   assert.doesNotMatch(printed, /NOT KEPT|FAILED/);
   assert.ok(!printed.includes("\u001b"), "plain lines where there is no terminal");
   const urls = addresses(printed);

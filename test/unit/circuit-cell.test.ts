@@ -365,6 +365,25 @@ test("permits that a dead thread took with it are given out anew", () => {
   );
 });
 
+test("permits are given out anew at once when it is known that somebody who had some is gone", () => {
+  const { circuit, circuits } = openCircuit({ openMs: 1_000, halfOpenRequests: 2, halfOpenSuccesses: 2 }, 2);
+  const dueMs = START_MS + 1_000;
+  const lost = takeAll(circuits[1] as Circuit, dueMs);
+  circuit.giveUpProbes(dueMs);
+  assert.equal(takeAll(circuit, dueMs).length, 2);
+  for (const ticket of lost) circuit.report(ticket, "failure", false, dueMs);
+  assert.equal(circuit.reading(dueMs).kind, "half-open");
+});
+
+test("a circuit that is not half-open has no probes to give up", () => {
+  const { circuit } = openCircuit();
+  circuit.giveUpProbes(START_MS);
+  assert.equal(circuit.reading(START_MS).kind, "open");
+  circuit.reset(START_MS);
+  circuit.giveUpProbes(START_MS);
+  assert.equal(circuit.reading(START_MS).kind, "closed");
+});
+
 test("an open time that is longer than 30 s is also the patience with probes", () => {
   const { circuit } = openCircuit({ openMs: 60_000 });
   const dueMs = START_MS + 60_000;

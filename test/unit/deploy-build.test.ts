@@ -14,7 +14,7 @@ after(() => rmSync(image, { recursive: true, force: true }));
 const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
 const project = join(ROOT, "tsconfig.build.json");
 execFileSync(process.execPath, [compiler, "-p", project, "--outDir", join(image, "dist")]);
-for (const name of ["package.json", "bin"]) cpSync(join(ROOT, name), join(image, name), { recursive: true });
+for (const name of ["package.json", "bin", "proto"]) cpSync(join(ROOT, name), join(image, name), { recursive: true });
 symlinkSync(join(ROOT, "node_modules"), join(image, "node_modules"));
 const CROSSFADE = join(image, "bin/crossfade.js");
 
@@ -34,7 +34,8 @@ test("the built program serves with its threads and ends with 0", async (t) => {
     [
       "listen: [{ address: 127.0.0.1:0 }]",
       "runtime: { threads: 1, drain: { lameDuck: 0s, deadline: 2s } }",
-      "upstreams: { v1: { endpoints: [http://127.0.0.1:1] } }",
+      // The probe needs what is not compiled: the definition of the protocol.
+      "upstreams: { v1: { endpoints: [http://127.0.0.1:1], health: { grpc: {}, unhealthyThreshold: 10 } } }",
       "routes: [{ name: all, split: { baseline: v1 } }]",
     ].join("\n"),
   );

@@ -118,7 +118,7 @@ test("waits stay within the jitter, and are shorter while an endpoint is not kno
     fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (dice) => {
       const wait = (state: HealthState): number => probeWaitMs(state, pace, () => dice);
       assert.ok(wait(healthy()) >= 4_250 && wait(healthy()) <= 5_750);
-      for (const state of [unknown(), unhealthy()]) assert.ok(wait(state) >= 850 && wait(state) <= 1_150);
+      for (const state of [unknown(), unhealthy(), healthy(1)]) assert.ok(wait(state) >= 850 && wait(state) <= 1_150);
     }),
   );
 });
