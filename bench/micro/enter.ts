@@ -66,7 +66,7 @@ summary(() => {
     bench(`a call that goes well, its answer of ${name}: enter, report, head, end`, () => {
       nowMs += STEP_MS;
       enter(who, plan, decision, nowMs);
-      const report = new CallReport(circuit, who.ticket, 0);
+      const report = new CallReport(circuit, who.ticket, "GET", 0);
       report.started(nowMs);
       report.onHead(head, nowMs);
       report.onEnd(null, nowMs);

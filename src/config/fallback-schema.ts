@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { RetryCondition } from "../base/cells.ts";
 import { conditionsSchema, statusesSchema } from "./retry-schema.ts";
-import { boolean, duration, integer, scalar, size, text } from "./scalars.ts";
+import { IF_LIST, boolean, duration, integer, scalar, size, text } from "./scalars.ts";
 import { fieldValue, filePath, reference } from "./texts.ts";
 import { parsed, refused } from "./units.ts";
 import type { Parsed } from "./units.ts";
@@ -66,7 +66,7 @@ const stepSchema = z
 /** `routes[].fallback`: who answers when the arm does not. */
 export const fallbackSchema = z
   .array(stepSchema)
-  .max(8)
+  .max(8, IF_LIST)
   .meta({
     description:
       "Who answers when the arm does not, in this order, as long as the client has seen nothing. Writes never go from the baseline to the candidate.",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { boolean, choice, duration, integer, scalar, share, text } from "./scalars.ts";
+import { IF_LIST, boolean, choice, duration, integer, scalar, share, text } from "./scalars.ts";
 import type { ScalarField } from "./scalars.ts";
 import { authority, fieldValue, plainText, requestTarget } from "./texts.ts";
 import { parsed, refused } from "./units.ts";
@@ -24,8 +24,8 @@ const httpSchema = z
       .prefault({}),
     expectStatus: z
       .array(statusRange("A status or a range of them."))
-      .min(1)
-      .max(64)
+      .min(1, IF_LIST)
+      .max(64, IF_LIST)
       .meta({ description: "Statuses that pass." })
       .prefault(["200-299"]),
     expectBody: plainText("Text that must be in the first 64 KiB of the body. Absent = any body.").optional(),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { choice, duration, integer, scalar, share, size } from "./scalars.ts";
+import { IF_LIST, choice, duration, integer, scalar, share, size } from "./scalars.ts";
 import { address, cidr, filePath, token } from "./texts.ts";
 import { parsed, refused, shareFromText } from "./units.ts";
 import type { Parsed } from "./units.ts";
@@ -33,8 +33,8 @@ export const listenSchema = z
       })
       .meta({ description: "One listening address." }),
   )
-  .min(1)
-  .max(MAX_LISTENERS)
+  .min(1, IF_LIST)
+  .max(MAX_LISTENERS, IF_LIST)
   .meta({ description: "Where clients connect: one or more addresses." });
 
 /** `engine`: who speaks HTTP/1. */
@@ -82,7 +82,7 @@ export const runtimeSchema = z
     ).optional(),
     trustedProxies: z
       .array(cidr("An IP block or one address."))
-      .max(1_024)
+      .max(1_024, IF_LIST)
       .meta({
         description:
           "Peers whose X-Forwarded-* headers are kept and appended to. From everyone else they are overwritten.",

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { RETRY_CONDITIONS } from "../base/cells.ts";
 import type { RetryCondition } from "../base/cells.ts";
-import { boolean, choice, decimal, duration, integer, share, size } from "./scalars.ts";
+import { IF_LIST, boolean, choice, decimal, duration, integer, share, size } from "./scalars.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -18,7 +18,7 @@ const CONDITION_WORDS = [...RETRY_CONDITIONS, LISTED_STATUSES] as const;
 export function conditionsSchema(description: string, fallback: readonly RetryCondition[]) {
   return z
     .array(choice("A condition.", CONDITION_WORDS))
-    .max(CONDITION_WORDS.length)
+    .max(CONDITION_WORDS.length, IF_LIST)
     .meta({ description })
     .prefault([...fallback]);
 }
@@ -27,7 +27,7 @@ export function conditionsSchema(description: string, fallback: readonly RetryCo
 export function statusesSchema(description: string) {
   return z
     .array(integer("A status.", { min: 400, max: 599 }))
-    .max(64)
+    .max(64, IF_LIST)
     .meta({ description })
     .prefault([]);
 }
@@ -47,7 +47,10 @@ export const retrySchema = z
       DEFAULT_RETRY_ON,
     ),
     statuses: statusesSchema("Statuses that are tried again, besides."),
-    perTryTimeout: duration("From a try's start to the head of its answer.", { min: 0, max: HOUR_MS }).prefault("0s"),
+    perTryTimeout: duration(
+      "From the start of a try, or the end of the request if that is later, to the head of its answer.",
+      { min: 0, max: HOUR_MS },
+    ).prefault("0s"),
     backoff: z
       .strictObject({
         initial: duration("Before the second try: a wait between nothing and this, by lot.", {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { fallbackOnSchema, fallbackSchema } from "./fallback-schema.ts";
 import { hedgeSchema, prioritySchema, readPreferenceSchema, retrySchema } from "./retry-schema.ts";
-import { choice, duration, flag, scalar, share } from "./scalars.ts";
+import { IF_LIST, choice, duration, flag, scalar, share } from "./scalars.ts";
 import {
   answerHeaderName,
   cookieName,
@@ -31,7 +31,7 @@ export const segmentsSchema = z
       .strictObject({
         keys: z
           .array(plainText("One sticky key, exactly as the caller sends it."))
-          .max(10_000)
+          .max(10_000, IF_LIST)
           .meta({ description: "Callers by sticky key." })
           .prefault([]),
         headers: z
@@ -39,8 +39,8 @@ export const segmentsSchema = z
             z.string(),
             z
               .array(fieldValue("One exact value."))
-              .min(1)
-              .max(10_000)
+              .min(1, IF_LIST)
+              .max(10_000, IF_LIST)
               .meta({ description: "Values of this header that belong to the segment." }),
           )
           .meta({ description: "Callers by header: any of the values of any of the headers." })
@@ -63,8 +63,8 @@ const matchSchema = z
     ).optional(),
     methods: z
       .array(method("An HTTP method."))
-      .min(1)
-      .max(64)
+      .min(1, IF_LIST)
+      .max(64, IF_LIST)
       .meta({ description: "Methods; any of them. Absent = all." })
       .optional(),
     headers: z
@@ -86,7 +86,7 @@ const stickySchema = z
       })
       .meta({ description: "One source: exactly one of header, cookie, query, clientIp.", ...EXACTLY_ONE }),
   )
-  .max(16)
+  .max(16, IF_LIST)
   .meta({ description: "Where the sticky key comes from; the first that is present wins." })
   .prefault([]);
 
@@ -130,7 +130,7 @@ const overridesSchema = z
       })
       .meta({ description: "One rule: exactly one of header, cookie, segment." }),
   )
-  .max(256)
+  .max(256, IF_LIST)
   .meta({ description: "Callers that go to an arm whatever the share; the first that matches wins." })
   .prefault([]);
 
@@ -175,8 +175,8 @@ const routeSchema = z
 /** `routes`: the first that matches wins. */
 export const routesSchema = z
   .array(routeSchema)
-  .min(1)
-  .max(60_000)
+  .min(1, IF_LIST)
+  .max(60_000, IF_LIST)
   .meta({ description: "The routes in order; the first that matches wins." });
 
 function readMissingKeyWord(value: unknown): Parsed<"random" | "baseline"> {

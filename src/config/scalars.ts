@@ -33,12 +33,25 @@ export interface Range {
   readonly max: number;
 }
 
+/**
+ * For limits of lists: zod asks whatever has a length for it, a map with a key of that name too, whose value need not be
+ * anything that can be compared with a number.
+ */
+export const IF_LIST: { readonly abort: boolean } = listOnly();
+
 /** What is said of `key:` with nothing behind it. */
 export const EMPTY_VALUE = "is empty; give it a value or remove the line";
 
 /** In JSON Schema, any text with a `${NAME}` in it may become a valid value. */
 const VARIABLE = String.raw`\$\{.+\}`;
 const LONGEST_DURATION_MS = 24 * 3_600_000;
+
+/** zod obeys `when` for every check, though its types know it for some only. */
+function listOnly(): { readonly abort: boolean } {
+  const when = ({ value }: { readonly value: unknown }): boolean => Array.isArray(value);
+  const settings = { abort: false, when };
+  return settings;
+}
 
 /** Builds a leaf from its description. */
 export function scalar<T>(spec: ScalarSpec<T>): ScalarField<T> {

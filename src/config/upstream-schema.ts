@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { circuitBreakerSchema, outlierDetectionSchema } from "./circuit-schema.ts";
 import { healthSchema } from "./health-schema.ts";
-import { duration, integer, scalar, size } from "./scalars.ts";
+import { IF_LIST, duration, integer, scalar, size } from "./scalars.ts";
 import { endpoint, filePath, hostName } from "./texts.ts";
 import { parsed, refused } from "./units.ts";
 import type { Parsed } from "./units.ts";
@@ -70,8 +70,8 @@ const upstreamSchema = z
   .strictObject({
     endpoints: z
       .array(endpoint("One address of it: http://host:port, https://host:port or http+unix:///path."))
-      .min(1)
-      .max(256)
+      .min(1, IF_LIST)
+      .max(256, IF_LIST)
       .meta({ description: "Its addresses; requests go to the one with the fewest in flight." }),
     protocol: scalar<Protocol>({
       title: "http1 | auto",

@@ -20,13 +20,6 @@ export interface UpstreamIdentity {
   readonly endpoints: readonly EndpointSpec[];
 }
 
-/** One gate: an upstream as a whole (`endpoint` null) or one endpoint of it, by its address. */
-export interface GateRow {
-  readonly upstream: string;
-  readonly endpoint: string | null;
-  readonly gate: number;
-}
-
 /** One series and the block that counts it, in every data thread. */
 export interface SeriesBlock {
   readonly key: SeriesKey;
@@ -58,7 +51,9 @@ export class CellTable {
   /** Exchange block of replies before a route was found. */
   readonly noRouteBlock: number;
 
-  readonly #gateRows = new Map<string, GateRow>();
+  readonly #gates = new Map<string, number>();
+  /** Where each upstream was in the last snapshot. */
+  readonly #places = new Map<string, { readonly anchor: string; readonly endpoints: readonly string[] }>();
   readonly #blocks = new Map<string, SeriesBlock>();
   readonly #regions: SharedArrayBuffer[][] = [];
   readonly #leases = new Map<string, WordLease>();
@@ -124,25 +119,34 @@ export class CellTable {
 
   /** Cells of an upstream and of its endpoints. Throws RangeError when all gates are taken. */
   assignUpstream({ name, endpoints }: UpstreamIdentity): UpstreamCells {
+    const texts = endpoints.map(endpointText);
     return {
       block: this.blockOf({ kind: "upstream", upstream: name }),
-      gate: this.#gateOf(name, null),
-      endpointGates: endpoints.map((endpoint) => this.#gateOf(name, endpointText(endpoint))),
+      gate: this.#gateOf([name, this.#anchorOf(name, texts), "*"]),
+      endpointGates: texts.map((text) => this.#gateOf([name, text])),
     };
   }
 
-  /** Every gate ever given out. */
-  gateRows(): readonly GateRow[] {
-    return [...this.#gateRows.values()];
+  /**
+   * What an upstream as a whole is known by besides its name: one of its addresses, the same for as long as each list has
+   * any address in common with the one before. At wholly other addresses it is another service, and what was known of the
+   * old one says nothing about it.
+   */
+  #anchorOf(name: string, endpoints: readonly string[]): string {
+    const before = this.#places.get(name);
+    const isSame = before !== undefined && endpoints.some((text) => before.endpoints.includes(text));
+    const anchor = isSame ? before.anchor : (endpoints.toSorted()[0] ?? "");
+    this.#places.set(name, { anchor, endpoints });
+    return anchor;
   }
 
-  #gateOf(upstream: string, endpoint: string | null): number {
-    const key = JSON.stringify([upstream, endpoint]);
-    const known = this.#gateRows.get(key);
-    if (known !== undefined) return known.gate;
-    const gate = this.#gateRows.size;
+  #gateOf(identity: readonly unknown[]): number {
+    const key = JSON.stringify(identity);
+    const known = this.#gates.get(key);
+    if (known !== undefined) return known;
+    const gate = this.#gates.size;
     if (gate >= GATES) throw new RangeError(`all ${GATES} gates of upstreams and endpoints are taken; restart`);
-    this.#gateRows.set(key, { upstream, endpoint, gate });
+    this.#gates.set(key, gate);
     return gate;
   }
 

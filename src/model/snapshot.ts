@@ -256,7 +256,7 @@ export interface RetryConditions {
 export interface RetrySpec extends RetryConditions {
   /** Tries in all, the first included; 1..10. Default 3. */
   readonly attempts: number;
-  /** From a try's start to its answer's head; 0 = none. */
+  /** From a try's start, or the end of the request if that is later, to its answer's head; 0 = none. */
   readonly perTryTimeoutMs: number;
   /** Full jitter: a wait is uniform in 0..min(max, initial × multiplier^n). */
   readonly backoff: { readonly initialMs: number; readonly maxMs: number; readonly multiplierMilli: number };

@@ -148,6 +148,8 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
     if (!this.#reply.committed) startDeadline(this);
     if (this.#isWaiting) this.#try(false);
     this.bodyEnded = true;
+    // There is nothing left to hold back, and who does not listen does not hear the client leave.
+    if (this.bytesIn > 0) this.#downstream.resumeBody();
     if (!this.#reply.committed) this.#recovery?.onBodyEnd();
     // Trailers go on only when they were announced: an upstream that asked for none need not know what to do with them.
     this.#trailers = this.#outgoing?.hasTrailers === true ? safeTrailers(trailers) : null;
@@ -162,7 +164,8 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
       this.giveUp(reason);
       return;
     }
-    this.failure ??= reason;
+    // Until then a failure was one that something might still mend.
+    this.failure = this.#reply.committed ? (this.failure ?? reason) : reason;
     if (this.status === 0) this.#reply.status = FAILURES["client-gone"].status;
     if (why !== "client-gone") this.#reply.abort();
     this.#over();
@@ -200,8 +203,7 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
 
   onEnd(trailers: RawHeaders | null): void {
     this.#attemptOver();
-    if (this.#recovery?.takesEnd(trailers) === true) return;
-    this.#reply.end(this.#passTrailers ? trailers : null);
+    if (this.#recovery?.takesEnd(trailers) !== true) this.#reply.end(this.#passTrailers ? trailers : null);
     // Later it is the past.
     this.#readMs = 0;
   }
@@ -209,12 +211,9 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
   onFailure(why: Failure, info: AttemptInfo): void {
     this.#attemptOver();
     const bodyBytesUsed = this.#recovery?.bodyIsWhole === true ? 0 : this.bytesIn;
-    const facts = {
-      method: this.head.method,
-      committed: this.#reply.committed,
-      attempts: this.#triesHere,
-      bodyBytesUsed,
-    };
+    const { method } = this.head;
+    const { committed } = this.#reply;
+    const facts = { method, committed, attempts: this.#triesHere, bodyBytesUsed };
     if (mayRetry(why, info, facts)) {
       recordReplay(this.plan as Plan);
       this.tryAgain(true);
@@ -253,6 +252,8 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
     if (this.#attempt === null) return;
     this.#attempt.abort(why);
     this.#attemptOver();
+    // What comes next may come much later.
+    this.#readMs = 0;
   }
 
   tryAgain(freshConnection = false): void {
@@ -270,7 +271,6 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
   }
 
   holdBody(): void {
-    // Behind a whole request there is nothing to hold back, and who does not listen does not hear the client leave.
     if (!this.bodyEnded) this.#downstream.pauseBody();
   }
 

@@ -147,7 +147,8 @@ export class Recovery implements Timed {
 
   /** True: the exchange must not commit this head, or not yet. */
   takesHead(head: ResponseHead): boolean {
-    this.#isGrpc = this.#plan.readsGrpc && isGrpc(headerValue(head.headers, "content-type"));
+    this.#isGrpc =
+      this.#plan.readsGrpc && this.#outgoing.method === "POST" && isGrpc(headerValue(head.headers, "content-type"));
     const grpcStatus = this.#isGrpc ? grpcStatusOf(head.headers) : null;
     if (this.#isGrpc && grpcStatus === null) {
       this.#heldHead = head;

@@ -6,6 +6,7 @@ import type { Decision } from "../model/decide.ts";
 import type { RequestFacts, RequestHead, ResponseHead } from "../model/exchange-types.ts";
 import { joinedHeader } from "../model/headers.ts";
 import { asksForWebSocket, readFacts } from "../model/request-facts.ts";
+import { outcomeOfStatus } from "../transport/call-report.ts";
 import { lingerClose } from "../transport/connection-facts.ts";
 import { openTunnel, type Tunnel, type TunnelEvents } from "../transport/websocket-tunnel.ts";
 import type { Socket } from "node:net";
@@ -132,7 +133,7 @@ class Upgrade implements Finished, TunnelEvents, Entrant {
   }
 
   onRefused(head: ResponseHead): readonly string[] {
-    this.#report(head.status >= 500 ? "failure" : "success");
+    this.#report(outcomeOfStatus(head.status));
     return this.#answered(head);
   }
 

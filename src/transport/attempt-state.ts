@@ -18,8 +18,8 @@ export interface AttemptEngine {
 export interface AttemptPool {
   readonly spec: UpstreamSpec;
   readonly env: { readonly counters: Float64Array; readonly deadlines: Deadlines };
-  /** For a call that the upstream's circuit gave `ticket`; null when no circuit wants to know. */
-  newReport(ticket: number): CallReport | null;
+  /** For a call with this method that the upstream's circuit gave `ticket`; null when no circuit wants to know. */
+  newReport(method: string, ticket: number): CallReport | null;
 }
 
 /**
@@ -43,14 +43,14 @@ export class AttemptState implements Timed {
   /** A byte of the request may have reached the upstream. */
   sent = false;
 
-  constructor(sink: ResponseSink, engine: AttemptEngine, pool: AttemptPool, options: AttemptOptions) {
+  constructor(sink: ResponseSink, engine: AttemptEngine, pool: AttemptPool, method: string, options: AttemptOptions) {
     const { spec, env } = pool;
     this.#sink = sink;
     this.#engine = engine;
     this.#timeouts = spec.timeouts;
     this.#counters = env.counters;
     this.#deadlines = env.deadlines;
-    this.report = pool.newReport(options.ticket);
+    this.report = pool.newReport(method, options.ticket);
     env.deadlines.set(this, spec.pool.acquireTimeoutMs);
   }
 

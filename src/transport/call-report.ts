@@ -11,6 +11,8 @@ import { grpcStatusOf, isGrpc } from "../policy/grpc.ts";
 export class CallReport {
   readonly #circuit: Circuit | null;
   readonly #ticket: number;
+  /** All gRPC is POST: nothing else is looked at for its statuses. */
+  readonly #mayBeGrpc: boolean;
   readonly #slowMs: number;
   #endpointCircuit: Circuit | null = null;
   #endpointTicket = 0;
@@ -20,9 +22,10 @@ export class CallReport {
   #told: "nothing" | "probe" | "all" = "nothing";
 
   /** `slowMs`: a longer time to the head counts as slow; 0 = none does. */
-  constructor(circuit: Circuit | null, ticket: number, slowMs: number) {
+  constructor(circuit: Circuit | null, ticket: number, method: string, slowMs: number) {
     this.#circuit = circuit;
     this.#ticket = ticket;
+    this.#mayBeGrpc = method === "POST";
     this.#slowMs = slowMs;
   }
 
@@ -46,7 +49,7 @@ export class CallReport {
   onHead(head: ResponseHead, nowMs: number): void {
     if (this.#told !== "nothing") return;
     this.#isSlow = this.#slowMs > 0 && nowMs - this.#startedMs > this.#slowMs;
-    this.#isGrpc = isGrpc(headerValue(head.headers, "content-type"));
+    this.#isGrpc = this.#mayBeGrpc && isGrpc(headerValue(head.headers, "content-type"));
     const outcome = this.#isGrpc ? outcomeOfGrpc(head.headers) : outcomeOfStatus(head.status);
     if (outcome !== "success") this.#tell(outcome, nowMs);
     // A probe that streams for hours must not keep its permit for hours: a good head is good news enough.
@@ -92,7 +95,8 @@ export class CallReport {
   }
 }
 
-function outcomeOfStatus(status: number): CallOutcome {
+/** By status, for an answer that carries no gRPC status; `docs/circuit-breaker.md` has the table. */
+export function outcomeOfStatus(status: number): CallOutcome {
   if (status === 429) return "overload";
   return status >= 500 && status !== 501 && status !== 505 ? "failure" : "success";
 }

@@ -39,11 +39,13 @@ export interface EndpointsEnvironment extends CircuitPlace {
 /** How long an endpoint takes to come back when no circuitBreaker says so. */
 const SLOW_START_MS = 5_000;
 const LEAST_SHARE = 0.05;
+/** What one that comes back counts as busier when it is not its turn: it is taken only if there is no other. */
+const AWAY = 1_000_000;
 
 /**
  * The endpoints of one upstream in one thread, and the choice among them: fewest requests in flight of those that are
- * healthy, not ejected, and whose circuit lets somebody through. One that is coming back counts as busier than it is. When
- * health knows none that is well, all may be asked: whether a request goes out then at all was decided before.
+ * healthy, not ejected, and whose circuit lets somebody through. One that is coming back takes part in a growing share of the
+ * choices. When health knows none that is well, all may be asked: whether a request goes out then at all was decided before.
  */
 export class Endpoints<C extends PooledConnection> {
   readonly all: readonly Endpoint<C>[];
@@ -55,6 +57,8 @@ export class Endpoints<C extends PooledConnection> {
   readonly #only: Place<C> | null;
   /** Where the next look begins: ties go round, so that equal endpoints share equally. */
   #next = 0;
+  /** 0..2^32 - 1, by lot; thrown anew for each choice. */
+  #dice = 1;
 
   constructor(spec: UpstreamSpec, env: EndpointsEnvironment) {
     this.#env = env;
@@ -71,9 +75,9 @@ export class Endpoints<C extends PooledConnection> {
     this.#only = this.all.length === 1 ? { endpoint: this.all[0] as Endpoint<C>, ticket: 0 } : null;
   }
 
-  /** There is a connection that could be shared. */
-  get haveShared(): boolean {
-    return this.all.some((endpoint) => endpoint.shared.length > 0);
+  /** There is a connection that could be shared, and whose endpoint may be asked. */
+  get mayShare(): boolean {
+    return this.#best(hasShared) !== null;
   }
 
   /** Chooses one and takes a permit of its circuit; null when the circuits of all refuse. */
@@ -89,7 +93,7 @@ export class Endpoints<C extends PooledConnection> {
   /** The one that would be chosen, without a permit; the first one when all refuse. */
   peek(): Endpoint<C> {
     const best = this.#best(isAny);
-    this.#goOn();
+    if (best !== null) this.#goOn(best);
     return best ?? (this.all[0] as Endpoint<C>);
   }
 
@@ -98,7 +102,7 @@ export class Endpoints<C extends PooledConnection> {
     for (let tries = this.all.length; tries > 0; tries--) {
       const endpoint = this.#best(isMeant);
       if (endpoint === null) return null;
-      this.#goOn();
+      this.#goOn(endpoint);
       if (endpoint.circuit === null) return { endpoint, ticket: 0 };
       const ticket = endpoint.circuit.admit(deadlines.recentMs);
       // Another thread may have taken the last permit since we looked.
@@ -107,8 +111,11 @@ export class Endpoints<C extends PooledConnection> {
     return null;
   }
 
-  #goOn(): void {
-    this.#next = (this.#next + 1) % this.all.length;
+  /** Behind the one that was chosen: those that cannot be must not leave their turns to their neighbour. */
+  #goOn(chosen: Endpoint<C>): void {
+    this.#next = (this.all.indexOf(chosen) + 1) % this.all.length;
+    // Good enough to share out turns (Numerical Recipes' generator), and the same in every test.
+    this.#dice = (Math.imul(this.#dice, 1_664_525) + 1_013_904_223) >>> 0;
   }
 
   #best(isMeant: (endpoint: Endpoint<C>) => boolean): Endpoint<C> | null {
@@ -123,12 +130,20 @@ export class Endpoints<C extends PooledConnection> {
       const endpoint = this.all[(this.#next + i) % this.all.length] as Endpoint<C>;
       if (!isMeant(endpoint) || (isPicky && !this.#isUp(endpoint))) continue;
       if (endpoint.circuit?.mayAdmit(nowMs) === false) continue;
-      const load = (endpoint.inFlight + 1) / this.#backShare(endpoint, nowMs);
+      const load = endpoint.inFlight + (this.#hasTurn(endpoint, nowMs) ? 0 : AWAY);
       if (load >= least) continue;
       best = endpoint;
       least = load;
     }
     return best;
+  }
+
+  /** Whose turn comes to naught has the next one sooner than the others: so its chance is less than its share. */
+  #hasTurn(endpoint: Endpoint<C>, nowMs: number): boolean {
+    const share = this.#backShare(endpoint, nowMs);
+    if (share === 1) return true;
+    const { length } = this.all;
+    return this.#dice / 2 ** 32 < (share * (length - 1)) / (length - share);
   }
 
   #isUp({ gateStart }: Endpoint<C>): boolean {

@@ -45,7 +45,7 @@ export class NativeAttempt implements PooledAttempt<NativeConnection>, LineMembe
     this.wantsFresh = options.freshConnection;
     this.mayShare =
       spec.pool.pipelining > 1 && !options.freshConnection && head.body.kind === "none" && isIdempotent(head.method);
-    this.state = new AttemptState(sink, this, pool, options);
+    this.state = new AttemptState(sink, this, pool, head.method, options);
     if (head.body.kind === "none") this.state.requestDone();
   }
 

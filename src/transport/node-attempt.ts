@@ -31,7 +31,7 @@ export class NodeAttempt implements PooledAttempt<UndiciConnection> {
   constructor(pool: UpstreamPool<UndiciConnection>, head: OutgoingHead, sink: ResponseSink, options: AttemptOptions) {
     this.#pool = pool;
     this.#head = head;
-    this.#state = new AttemptState(sink, this, pool, options);
+    this.#state = new AttemptState(sink, this, pool, head.method, options);
     if (head.body.kind === "none") this.#state.requestDone();
   }
 

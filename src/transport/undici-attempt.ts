@@ -49,7 +49,7 @@ export class UndiciAttempt implements PooledAttempt<UndiciConnection>, Dispatche
     this.#connect = connect;
     this.#head = head;
     this.wantsFresh = options.freshConnection;
-    this.#state = new AttemptState(sink, this, pool, options);
+    this.#state = new AttemptState(sink, this, pool, head.method, options);
     this.#body = head.body.kind === "none" ? null : new BodyStream(this.#state, head.body.kind === "chunked");
     if (this.#body === null) this.#state.requestDone();
   }

@@ -86,10 +86,10 @@ export class UpstreamPool<C extends PooledConnection> {
     else this.#turnAway(attempt, "overflow", UPSTREAM_WORDS.overflowed);
   }
 
-  /** For a call that the upstream's circuit gave `ticket`; null when no circuit wants to know. */
-  newReport(ticket: number): CallReport | null {
+  /** For a call with this method that the upstream's circuit gave `ticket`; null when no circuit wants to know. */
+  newReport(method: string, ticket: number): CallReport | null {
     if (this.circuit === null && !this.#endpoints.haveCircuits) return null;
-    return new CallReport(this.circuit, ticket, this.spec.circuitBreaker?.slowCallMs ?? 0);
+    return new CallReport(this.circuit, ticket, method, this.spec.circuitBreaker?.slowCallMs ?? 0);
   }
 
   /** The endpoint that a new tunnel should use. */
@@ -211,13 +211,14 @@ export class UpstreamPool<C extends PooledConnection> {
       if (!this.#canStart(next)) return;
       // Out of the line first: to run it may offer its connection, which serves the next.
       this.#dequeue(next);
-      this.#start(next);
+      // Not, when another thread took the last permit since we looked.
+      if (!this.#start(next)) queueMicrotask(() => next.refuse("circuit-open"));
     }
   }
 
   #canStart(attempt: PooledAttempt<C>): boolean {
     if (this.#busy < this.#maxConnections) return true;
-    return attempt.mayShare && this.#endpoints.haveShared;
+    return attempt.mayShare && this.#endpoints.mayShare;
   }
 
   #takeIdle(endpoint: Endpoint<C>): C | null {

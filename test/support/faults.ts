@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
-import type { Sidecar } from "./sidecar.ts";
+import type { Sidecar, SidecarOptions } from "./sidecar.ts";
 import { until } from "./until.ts";
 
 /** How many file descriptors a process holds. */
@@ -28,6 +28,28 @@ export const CRASHABLE: readonly string[] = ["--import", new URL("./crash-hook.t
 export function crashThread(sidecar: Sidecar, threadName: string): void {
   fs.writeFileSync(path.join(sidecar.directory, "crash"), threadName);
   sidecar.signal("SIGUSR2");
+}
+
+/** Names of a sidecar under test that resolve as long as a test wants it. */
+export interface TestNames {
+  /** How to start the sidecar. */
+  readonly options: Pick<SidecarOptions, "nodeArguments" | "env">;
+  /** From now on exactly these names under `.names.test` resolve, to 127.0.0.1. */
+  resolve(...names: readonly string[]): void;
+}
+
+/** Takes the names under `.names.test` in hand for a sidecar that is started with these options. */
+export function useNames(folder: string): TestNames {
+  const file = path.join(folder, "names");
+  const hook = new URL("./name-hook.ts", import.meta.url).href;
+  return {
+    options: { nodeArguments: ["--import", hook], env: { TEST_NAMES: file } },
+    resolve: (...names) => {
+      // With a rename: nobody reads half a list.
+      fs.writeFileSync(`${file}.new`, names.join("\n"));
+      fs.renameSync(`${file}.new`, file);
+    },
+  };
 }
 
 function isSocket(link: string): boolean {

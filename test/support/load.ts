@@ -10,6 +10,8 @@ export interface LoadRequest {
   readonly fields: readonly string[];
   /** What the test wants to know of it again: its sticky key, say. */
   readonly key: string;
+  /** GET unless told; one that may have a body sends a short one. */
+  readonly method?: "GET" | "POST";
 }
 
 /** One exchange as its client saw it; times are `performance.now()`. */
@@ -23,6 +25,8 @@ export interface LoadAnswer {
   readonly status: number;
   /** Value of the served-by header; null on a local reply. */
   readonly servedBy: string | null;
+  /** Which fallback answered; null = none did. */
+  readonly fallback: string | null;
   /** The answer ended its connection. */
   readonly closing: boolean;
 }
@@ -169,7 +173,7 @@ class Caller {
     const reader = new MessageReader("response", { complete: (message) => this.#answered(message) });
     this.#pending = { request, askedMs: performance.now(), reader };
     this.#socket ??= this.#connect();
-    this.#socket.write(`GET ${request.target} HTTP/1.1\r\n${["Host: a.test", ...request.fields].join("\r\n")}\r\n\r\n`);
+    this.#socket.write(textOf(request));
   }
 
   close(): void {
@@ -204,6 +208,7 @@ class Caller {
       answeredMs: performance.now(),
       status: Number(message.startLine.slice(9, 12)),
       servedBy: header(message, "x-crossfade-upstream"),
+      fallback: header(message, "x-crossfade-fallback"),
       closing,
     });
     this.#load.onDone(this);
@@ -221,4 +226,10 @@ class Caller {
     this.#load.onDone(this);
     changed();
   }
+}
+
+function textOf({ method = "GET", target, fields }: LoadRequest): string {
+  const [length, body] = method === "POST" ? [["Content-Length: 4"], "body"] : [[], ""];
+  const head = [`${method} ${target} HTTP/1.1`, "Host: a.test", ...fields, ...length];
+  return `${head.join("\r\n")}\r\n\r\n${body}`;
 }

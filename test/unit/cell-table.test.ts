@@ -146,3 +146,22 @@ test("whatever snapshots follow one another, no block changes its series and no 
     }),
   );
 });
+
+test("gates outlive a config, are shared by nobody, and wholly other addresses make another upstream", () => {
+  const table = new CellTable(1);
+  const at = (...ports: number[]) =>
+    table.assignUpstream({
+      name: "v2",
+      endpoints: ports.map((port) => ({ scheme: "http" as const, host: "127.0.0.1", port, socketPath: null })),
+    });
+  const first = at(1, 2);
+  assert.deepEqual(at(2, 1), { ...first, endpointGates: first.endpointGates.toReversed() });
+  const grown = at(2, 3);
+  assert.deepEqual(
+    [grown.gate, grown.endpointGates[0], grown.block],
+    [first.gate, first.endpointGates[1], first.block],
+  );
+  const moved = at(4);
+  const all = [first.gate, moved.gate, ...first.endpointGates, grown.endpointGates[1], ...moved.endpointGates];
+  assert.equal(new Set(all).size, all.length);
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseConfig } from "../../src/config/parse.ts";
 import { configFrom, goodConfig, problemsFrom, toldOf, warningsFrom } from "../support/config-text.ts";
 import type { Mistake } from "../support/config-text.ts";
 
@@ -659,4 +660,16 @@ test("names that nothing uses and routes that are never reached are warned of, n
     "segments.staff is used by no route",
     'route "all" takes every request: the 1 after it is never reached',
   ]);
+});
+
+test("a map with a key `length` where a list belongs is told to be one, whatever its value", () => {
+  for (const length of ["{}", "5", "x"]) {
+    const result = parseConfig(`listen: { length: ${length} }\nupstreams: {}\nroutes: { length: ${length} }\n`, {
+      format: "yaml",
+      env: {},
+    });
+    assert.equal(result.ok, false);
+    const told = result.ok ? [] : result.problems.map(({ path }) => path);
+    assert.deepEqual([told.includes("listen"), told.includes("routes")], [true, true], length);
+  }
 });
