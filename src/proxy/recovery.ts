@@ -13,7 +13,7 @@ import type {
 } from "../model/exchange-types.ts";
 import { headerValue } from "../model/headers.ts";
 import { isSafe } from "../model/methods.ts";
-import { grpcStatusOf, isGrpc } from "../policy/grpc.ts";
+import { grpcStatusOf, grpcTimeoutText, isGrpc } from "../policy/grpc.ts";
 import { ReplayBuffer } from "../policy/replay-buffer.ts";
 import type { Decision } from "../model/decide.ts";
 import type { Timed } from "../transport/deadlines.ts";
@@ -134,7 +134,11 @@ export class Recovery implements Timed {
 
   /** A head for the second time and later: the upstream is told so, and need not say again that it wants the body. */
   #repeated(outgoing: OutgoingHead, attempts: number): OutgoingHead {
-    const fields = `${outgoing.fields}x-crossfade-attempt: ${attempts}\r\n`;
+    const leftMs = outgoing.method === "POST" ? this.#exchange.remainingMs(this.#road.clock.nowMs()) : null;
+    // What is left of the caller's time, and not all of it again.
+    const timed =
+      leftMs === null ? outgoing.fields : outgoing.fields.replace(GRPC_TIMEOUT, `$1${grpcTimeoutText(leftMs)}\r\n`);
+    const fields = `${timed}x-crossfade-attempt: ${attempts}\r\n`;
     return { ...outgoing, fields, expectsContinue: outgoing.expectsContinue && this.#replay === null };
   }
 
@@ -359,6 +363,8 @@ export function recoveryFor(exchange: Recoverable, outgoing: OutgoingHead): Reco
   if (plan === null || plan.recovery === null) return null;
   return new Recovery(plan.recovery, plan, outgoing, exchange);
 }
+
+const GRPC_TIMEOUT = /^(grpc-timeout: )[^\r]*\r\n/im;
 
 /** How long a head waits for the status of its call, which may be in trailers close behind it. */
 const HELD_HEAD_MS = 50;

@@ -9,6 +9,7 @@ import { asksForWebSocket, readFacts } from "../model/request-facts.ts";
 import { outcomeOfStatus } from "../transport/call-report.ts";
 import { lingerClose } from "../transport/connection-facts.ts";
 import { openTunnel, type Tunnel, type TunnelEvents } from "../transport/websocket-tunnel.ts";
+import type { TunnelPlace } from "../transport/upstream-pool.ts";
 import type { Socket } from "node:net";
 import { findPlan, judge, pickArm, requestFields } from "./handle.ts";
 import { identify, stranger, type Identity } from "./identify.ts";
@@ -80,6 +81,7 @@ class Upgrade implements Finished, TunnelEvents, Entrant {
   #open = false;
   #recorded = false;
   #reported = false;
+  #place: TunnelPlace | null = null;
   #over = false;
 
   constructor(road: Road, bound: BoundSnapshot, head: RequestHead, socket: Socket) {
@@ -103,7 +105,12 @@ class Upgrade implements Finished, TunnelEvents, Entrant {
     const headers = fieldsFromText(requestFields(this.head, facts, plan, this.who as Identity, this.bound));
     headers.push("connection", "upgrade", "upgrade", "websocket");
     const { upstream } = this.arm as BoundArm;
-    const endpoint = upstream.pickEndpoint();
+    this.#place = upstream.takeEndpoint();
+    if (this.#place === null) {
+      this.refuse("circuit-open");
+      return;
+    }
+    const endpoint = this.#place.spec;
     const idleTimeoutMs = snapshot.downstream.tunnelIdleTimeoutMs;
     const ask = { upstream: upstream.spec, endpoint, target: facts.target.forward, headers, idleTimeoutMs };
     this.#tunnel = openTunnel(ask, this.#socket, early, this.road.deadlines, this);
@@ -192,11 +199,13 @@ class Upgrade implements Finished, TunnelEvents, Entrant {
     if (!this.#open) logExchange(this);
   }
 
-  /** Tells the circuit how asking for the tunnel went, once. */
+  /** Tells the circuits how asking for the tunnel went, once. */
   #report(outcome: CallOutcome): void {
-    if (this.#reported || this.arm === null || this.arm.gate === null) return;
+    if (this.#reported || this.arm === null) return;
     this.#reported = true;
-    this.arm.gate.circuit?.report(this.ticket, outcome, false, now(this.road));
+    const nowMs = now(this.road);
+    this.arm.gate?.circuit?.report(this.ticket, outcome, false, nowMs);
+    this.#place?.circuit?.report(this.#place.ticket, outcome, false, nowMs);
   }
 
   #countOpen(change: 1 | -1): void {

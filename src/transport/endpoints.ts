@@ -90,13 +90,6 @@ export class Endpoints<C extends PooledConnection> {
     return this.#takeOf(hasShared);
   }
 
-  /** The one that would be chosen, without a permit; the first one when all refuse. */
-  peek(): Endpoint<C> {
-    const best = this.#best(isAny);
-    if (best !== null) this.#goOn(best);
-    return best ?? (this.all[0] as Endpoint<C>);
-  }
-
   #takeOf(isMeant: (endpoint: Endpoint<C>) => boolean): Place<C> | null {
     const { deadlines } = this.#env;
     for (let tries = this.all.length; tries > 0; tries--) {

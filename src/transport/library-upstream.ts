@@ -1,12 +1,12 @@
 import type { Attempt, AttemptOptions, OutgoingHead, ResponseSink, Upstream } from "../model/exchange-types.ts";
 import type { Circuit } from "../policy/circuit-cell.ts";
-import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
+import type { UpstreamSpec } from "../model/snapshot.ts";
 import { NodeAttempt } from "./node-attempt.ts";
 import { UndiciAttempt } from "./undici-attempt.ts";
 import { Dialer } from "./dialer.ts";
 import { UndiciConnection } from "./undici-connection.ts";
 import type { Endpoint } from "./endpoints.ts";
-import { UpstreamPool, type UpstreamEnvironment } from "./upstream-pool.ts";
+import { UpstreamPool, type TunnelPlace, type UpstreamEnvironment } from "./upstream-pool.ts";
 
 /**
  * The library engine towards an upstream: undici dispatch on connections that we pool ourselves, so that limits,
@@ -53,9 +53,9 @@ export class LibraryUpstream implements Upstream {
     return this.#pool.circuit;
   }
 
-  /** The endpoint that a new tunnel should use. */
-  pickEndpoint(): EndpointSpec {
-    return this.#pool.pickEndpoint();
+  /** The endpoint that a new tunnel should use; null when the circuits of all refuse. */
+  takeEndpoint(): TunnelPlace | null {
+    return this.#pool.takeEndpoint();
   }
 
   close(graceMs: number): Promise<void> {

@@ -1,11 +1,11 @@
 import type { Attempt, AttemptOptions, OutgoingHead, ResponseSink, Upstream } from "../model/exchange-types.ts";
 import type { Circuit } from "../policy/circuit-cell.ts";
-import type { EndpointSpec, UpstreamSpec } from "../model/snapshot.ts";
+import type { UpstreamSpec } from "../model/snapshot.ts";
 import { KeepWarm } from "./keep-warm.ts";
 import { NativeAttempt } from "./native-attempt.ts";
 import { NativeConnection } from "./native-connection.ts";
 import type { Endpoint } from "./endpoints.ts";
-import { UpstreamPool, type UpstreamEnvironment } from "./upstream-pool.ts";
+import { UpstreamPool, type TunnelPlace, type UpstreamEnvironment } from "./upstream-pool.ts";
 
 /** The native engine towards an upstream: our own codec on sockets that we pool, pipelined where the config allows it. */
 export class NativeUpstream implements Upstream {
@@ -35,9 +35,9 @@ export class NativeUpstream implements Upstream {
     return this.#pool.circuit;
   }
 
-  /** The endpoint that a new tunnel should use. */
-  pickEndpoint(): EndpointSpec {
-    return this.#pool.pickEndpoint();
+  /** The endpoint that a new tunnel should use; null when the circuits of all refuse. */
+  takeEndpoint(): TunnelPlace | null {
+    return this.#pool.takeEndpoint();
   }
 
   close(graceMs: number): Promise<void> {

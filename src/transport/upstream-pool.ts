@@ -22,6 +22,14 @@ export interface UpstreamEnvironment {
   readonly threads: number;
 }
 
+/** Where a tunnel goes. */
+export interface TunnelPlace {
+  readonly spec: EndpointSpec;
+  /** The endpoint's own circuit, which gave `ticket`; null when it has none. */
+  readonly circuit: Circuit | null;
+  readonly ticket: number;
+}
+
 /** An attempt as the pool sees it. */
 export interface PooledAttempt<C extends PooledConnection> extends Attempt, Listed {
   /** It may start: on this endpoint, over this idle or shared connection if there is one. */
@@ -92,9 +100,10 @@ export class UpstreamPool<C extends PooledConnection> {
     return new CallReport(this.circuit, ticket, method, this.spec.circuitBreaker?.slowCallMs ?? 0);
   }
 
-  /** The endpoint that a new tunnel should use. */
-  pickEndpoint(): EndpointSpec {
-    return this.#endpoints.peek().spec;
+  /** The endpoint that a new tunnel should use; null when the circuits of all refuse. */
+  takeEndpoint(): TunnelPlace | null {
+    const place = this.#endpoints.take();
+    return place === null ? null : { spec: place.endpoint.spec, circuit: place.endpoint.circuit, ticket: place.ticket };
   }
 
   /** An attempt is over and its slot free; `connection` is the one it leaves in good order, null when there is none. */

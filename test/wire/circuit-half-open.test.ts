@@ -32,6 +32,7 @@ const upstreams = {
   limited: to({ ...soon, halfOpenRequests: 1 }),
   sockets: to({ ...inARow, consecutiveFailures: 2 }),
   socketProbes: to({ ...soon, halfOpenRequests: 1 }),
+  pair: { endpoints: [upstream.url, other.url], pool, circuitBreaker: { ...inARow, consecutiveFailures: 2 } },
   base: { endpoints: [other.url], pool },
   back: to({ ...soon, halfOpenRequests: 1, slowStart: "1500ms" }),
 };
@@ -169,6 +170,20 @@ for (const [engine, sidecar] of await useEngines(fileScope, upstreams, routes)) 
       assertLocalReply(await client.exchange(upgradeText("/sockets")), 503, "circuit_open");
       assert.equal(upstream.requests.length, 0);
       await untilAllOver(sidecar);
+    });
+
+    test("of several endpoints the one whose circuit upgrades have opened gets no more of them", async (t) => {
+      await plan(upstream, resets);
+      await fresh(other);
+      other.onRequest = answering(switchingText());
+      const statuses: number[] = [];
+      for (let i = 0; i < 8; i++) {
+        const client = await connectRaw(t, sidecar.port);
+        statuses.push((await client.exchange(upgradeText("/pair"))).status);
+      }
+      assert.equal(upstream.requests.length, 2);
+      assert.deepEqual(statuses.toSorted(), [101, 101, 101, 101, 101, 101, 502, 502]);
+      assert.deepEqual(statuses.slice(4), [101, 101, 101, 101]);
     });
 
     test("a tunnel gives its permit back when it opens, and a client that leaves before gives it back too", async (t) => {

@@ -100,6 +100,16 @@ for (const [engine, sidecar] of await useEngines(fileScope, upstreams, routes)) 
       });
     }
 
+    test("a call that is tried again has what is left of its time, not all of it", async (t) => {
+      await plan(upstream, answering(inHead(14)), answering(GOOD));
+      const answer = await ask(t, sidecar, "/grpc", "POST", [...CALL, "grpc-timeout: 5S"], "message");
+      assert.equal(grpcStatusOf(answer), "0");
+      const [first, second] = upstream.requests.map(({ message }) => header(message, "grpc-timeout"));
+      assert.equal(first, "5S");
+      const [, leftMs] = /^(\d+)m$/.exec(second ?? "") ?? [];
+      assert.ok(Number(leftMs) > 0 && Number(leftMs) <= 5_200, second ?? "none");
+    });
+
     test("the last of them is passed on where it stood", async (t) => {
       for (const text of [inHead(14), inTrailers(14)]) {
         await plan(upstream, answering(text));
