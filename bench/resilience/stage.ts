@@ -23,6 +23,8 @@ export interface SidecarPlan {
   /** Default 1. */
   readonly threads?: number;
   readonly bucketsPerDoubling?: number;
+  /** Default errors. */
+  readonly access?: "errors" | "none";
   /** For the report; undefined = the sections as they are. */
   readonly words?: string;
 }
@@ -44,18 +46,18 @@ export class Crew {
 
   /** A sidecar with one route for every path; what is switched on in it goes into the report. */
   async sidecar(plan: SidecarPlan): Promise<SidecarSubject> {
-    const { name, upstreams, route, threads = 1, bucketsPerDoubling = 1 } = plan;
+    const { name, upstreams, route, threads = 1, bucketsPerDoubling = 1, access = "errors" } = plan;
     const { cores, folder, found } = this.#stage;
     const config = {
       listen: [{ address: "127.0.0.1:0" }],
       metrics: { address: "127.0.0.1:0", bucketsPerDoubling },
       runtime: { threads, drain: { lameDuck: "0s", deadline: "2s" } },
-      log: { level: "info", access: "errors" },
+      log: { level: "info", access },
       upstreams,
       routes: [{ name: "api", ...route }],
     };
     const shown = JSON.stringify({ upstreams, route }).replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT");
-    const common = `${threads} data ${threads === 1 ? "thread" : "threads"}, metrics, access log errors`;
+    const common = `${threads} data ${threads === 1 ? "thread" : "threads"}, metrics, access log ${access}`;
     const settings = `${common}; ${plan.words ?? `\`${shown}\``}`;
     found.settings[name] = settings;
     return this.add(await startConfigured({ name, settings }, config, { core: cores.measured, folder }));
