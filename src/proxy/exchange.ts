@@ -29,7 +29,7 @@ import type { BoundArm } from "./bound-arm.ts";
 import { release, type BoundSnapshot, type Plan } from "./plan.ts";
 import { recordDecision, recordExchange, recordFirstByte, recordReplay, recordStart } from "./record.ts";
 import { mayRetry } from "./recover.ts";
-import { recoveryFor, type LocalAnswer, type Recoverable, type Recovery } from "./recovery.ts";
+import { earlyRecoveryFor, recoveryFor, type LocalAnswer, type Recoverable, type Recovery } from "./recovery.ts";
 import { Reply } from "./reply.ts";
 import type { Road } from "./road.ts";
 import { now } from "./road-clock.ts";
@@ -107,7 +107,7 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
   open(outgoing: OutgoingHead, facts: RequestFacts, refusal: FailureKind | null): void {
     this.#outgoing = outgoing;
     this.#passTrailers = listHasToken(facts.te, "trailers");
-    this.#recovery = recoveryFor(this, outgoing);
+    this.#recovery = earlyRecoveryFor(this, outgoing);
     if (refusal !== null) this.#failed(failure(refusal), false);
     else if (!this.#waitsForBody) this.#try(false);
   }
@@ -193,7 +193,8 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
       this.#failed(why, true);
       return;
     }
-    if (this.#recovery === null || !this.#recovery.takesHead(head)) this.commit(head);
+    if (head.status >= 400) this.#recovery ??= recoveryFor(this, this.#outgoing);
+    if (this.#recovery?.takesHead(head) !== true) this.commit(head);
   }
 
   onData(chunk: Chunk): boolean {
@@ -326,8 +327,8 @@ export class Exchange implements ResponseSink, DownstreamEvents, Timed, Entrant,
 
   #failed(why: Failure, sent: boolean): void {
     this.failure = why;
-    const isMendable = this.#recovery !== null && !this.#reply.committed;
-    if (!isMendable || this.#recovery?.takesFailure(why.kind, sent) !== true) this.giveUp(why);
+    if (!this.#reply.committed) this.#recovery ??= recoveryFor(this, this.#outgoing);
+    if (this.#reply.committed || this.#recovery?.takesFailure(why.kind, sent) !== true) this.giveUp(why);
   }
 
   #try(freshConnection: boolean): void {

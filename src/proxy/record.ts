@@ -60,11 +60,18 @@ const REASONS_PER_ARM = 16;
 /** An exchange began on a route. */
 export function recordStart(plan: Plan): void {
   add(plan.cells, ROUTE_WORDS.started, 1);
+  plan.recovery?.budget?.started();
 }
 
 /** An exchange of this route got no room. */
 export function recordShed(plan: Plan): void {
   add(plan.cells, ROUTE_WORDS.shed, 1);
+}
+
+/** It is over, or it is a tunnel now. */
+function recordFinish(plan: Plan): void {
+  add(plan.cells, ROUTE_WORDS.finished, 1);
+  plan.recovery?.budget?.finished();
 }
 
 /** An arm was picked. */
@@ -102,7 +109,7 @@ export function countExchange(exchange: Finished): void {
   add(cells, EXCHANGE_STATUS + statusSlot(exchange.status), 1);
   observe(cells, durationMs);
   add(road.threadCells, LANE_WORDS[exchange.lane], 1);
-  if (plan !== null) add(plan.cells, ROUTE_WORDS.finished, 1);
+  if (plan !== null) recordFinish(plan);
   if (exchange.failure !== null) recordFailure(exchange);
 }
 

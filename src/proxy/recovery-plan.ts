@@ -28,6 +28,8 @@ export interface RecoveryPlan {
   readonly bufferBytes: number;
   /** A gRPC status may be a reason, and it may come behind the body. */
   readonly readsGrpc: boolean;
+  /** There is something to do for each request, also where nothing goes wrong. */
+  readonly hearsAll: boolean;
 }
 
 /** What binding a ladder needs. */
@@ -63,6 +65,7 @@ export function recoveryPlanFrom(route: RouteSpec, env: RecoveryEnvironment): Re
     stale: rungs.find((rung) => rung.kind === "stale")?.store ?? null,
     bufferBytes: retry?.bufferBytes ?? DEFAULT_BUFFER_BYTES,
     readsGrpc: on.some((condition) => GRPC_CONDITIONS.has(condition)),
+    hearsAll: hedge !== null || (retry?.perTryTimeoutMs ?? 0) > 0 || rungs.some(({ kind }) => kind === "stale"),
   };
 }
 

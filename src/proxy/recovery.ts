@@ -97,7 +97,6 @@ export class Recovery implements Timed {
     this.#road = exchange.road;
     this.#outgoing = outgoing;
     this.#exchange = exchange;
-    plan.budget?.started();
   }
 
   /** A wait for the next try is under way. */
@@ -205,7 +204,6 @@ export class Recovery implements Timed {
     this.#stopWaiting();
     this.#capture?.drop();
     this.#replay?.drop();
-    this.#plan.budget?.finished();
   }
 
   /** One try took too long to begin its answer, or a held head has waited for long enough. */
@@ -358,10 +356,16 @@ export class Recovery implements Timed {
 }
 
 /** What mends an exchange; null on a route that has neither retries nor hedges nor fallbacks. */
-export function recoveryFor(exchange: Recoverable, outgoing: OutgoingHead): Recovery | null {
+export function recoveryFor(exchange: Recoverable, outgoing: OutgoingHead | null): Recovery | null {
   const { plan } = exchange;
-  if (plan === null || plan.recovery === null) return null;
+  if (plan === null || plan.recovery === null || outgoing === null) return null;
   return new Recovery(plan.recovery, plan, outgoing, exchange);
+}
+
+/** The same for the beginning of an exchange: a plain read that goes well, which is most of them, never needs one. */
+export function earlyRecoveryFor(exchange: Recoverable, outgoing: OutgoingHead): Recovery | null {
+  const isPlainRead = outgoing.body.kind === "none" && isSafe(outgoing.method);
+  return isPlainRead && exchange.plan?.recovery?.hearsAll !== true ? null : recoveryFor(exchange, outgoing);
 }
 
 const GRPC_TIMEOUT = /^(grpc-timeout: )[^\r]*\r\n/im;
